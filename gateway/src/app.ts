@@ -1,0 +1,93 @@
+import { randomUUID } from 'node:crypto'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import { Hono } from 'hono'
+import { BodyBudget } from './body/budget.ts'
+import type { Config } from './config.ts'
+import { authenticate } from './edge/authenticate.ts'
+import { cors } from './edge/cors.ts'
+import { type InFlight, lifecycle, refuseWhileDraining } from './edge/lifecycle.ts'
+import { methodsByPath, precheck } from './edge/precheck.ts'
+import type { AppContext, AppEnv } from './edge/request.ts'
+import { describe, errorBody, errorHeaders, toHearthError } from './errors.ts'
+import type { Keyring } from './keys/keyring.ts'
+import type { Log } from './log.ts'
+import { inference } from './routes/chat.ts'
+import { health, ready } from './routes/health.ts'
+import { listModels } from './routes/models.ts'
+import { type CallerRoute, callerRoutes, engineRoutes } from './routes/routes.data.ts'
+import type { Engines } from './routing/engines.ts'
+import { Probe } from './routing/probe.ts'
+
+export interface AppDeps {
+  readonly config: Config
+  readonly keyring: Keyring
+  readonly engines: Engines
+  readonly inFlight: InFlight
+  readonly log: Log
+  /** Monotonic milliseconds. */
+  readonly now: () => number
+  /** Wall-clock milliseconds, for expiry. */
+  readonly wallMs: () => number
+}
+
+type Handler = (c: AppContext) => Response | Promise<Response>
+
+/** The whole gateway on one screen: what every request passes, in order, and who answers it. Listens to nothing. */
+export function createApp(deps: AppDeps): Hono<AppEnv> {
+  const { config, inFlight, log, now } = deps
+  const table = methodsByPath()
+  const handlers = createHandlers(deps)
+  const app = new Hono<AppEnv>()
+  app.onError((error, c) => writeError(error, c, log))
+  app.use(lifecycle({ inFlight, log, now, totalMs: config.timeouts.totalMs, newId: randomUUID }))
+  app.use(cors(config.cors.origins, table))
+  app.use(precheck(table))
+  for (const route of callerRoutes) {
+    if (!route.key) {
+      app.on(route.method, route.path, handlers[route.handler](route))
+      continue
+    }
+    app.on(route.method, route.path, refuseWhileDraining(inFlight), authenticate(deps.keyring, deps.wallMs), (c) =>
+      handlers[route.handler](route)(c),
+    )
+  }
+  return app
+}
+
+function createHandlers(deps: AppDeps): Record<CallerRoute['handler'], (route: CallerRoute) => Handler> {
+  const { config, engines, inFlight, log, now } = deps
+  const budget = new BodyBudget(config.limits.bodyBytesInFlight)
+  const probePath = engineRoutes.find(({ use }) => use === 'probe')?.path ?? '/v1/models'
+  const probeOptions = { path: probePath, timeoutMs: config.timeouts.probeMs, freshMs: 1_000, now }
+  const probes = new Map(engines.all.map((engine) => [engine.config.name, new Probe(engine, probeOptions)]))
+  const createdS = Math.floor(deps.wallMs() / 1000)
+  return {
+    chat: ({ path }) => inference({ config, engines, budget, now }, path),
+    models: () => listModels(engines, createdS),
+    health: () => health,
+    ready: () => ready({ engines, probes, log, draining: () => inFlight.draining }),
+  }
+}
+
+/** The one writer of error answers; a stream whose head is out has its own event (errors.ts, errorEvent). */
+function writeError(thrown: unknown, c: AppContext, log: Log): Response {
+  const error = toHearthError(thrown)
+  const request = c.get('request')
+  const fields = {
+    code: error.code,
+    detail: error.detail ?? (error.cause === undefined ? undefined : describe(error.cause)),
+  }
+  Object.assign(request.log, { outcome: error.code, detail: fields.detail })
+  if (error.code === 'internal_error') log('ERROR', 'internal error', { requestId: request.id, ...fields })
+  const { outgoing, incoming } = c.env
+  if (outgoing.headersSent || outgoing.destroyed || error.code === 'client_gone') {
+    outgoing.destroy()
+    return RESPONSE_ALREADY_SENT
+  }
+  // What is left of the body is not read: the connection cannot be used again.
+  if (!incoming.complete) request.headers['connection'] = 'close'
+  return new Response(errorBody(error), {
+    status: error.status,
+    headers: { ...request.headers, ...errorHeaders(error) },
+  })
+}

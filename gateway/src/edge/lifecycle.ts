@@ -1,0 +1,122 @@
+import type { HttpBindings } from '@hono/node-server'
+import { createMiddleware } from 'hono/factory'
+import { HearthError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import type { AppEnv, RequestState } from './request.ts'
+
+/** The requests under way in this process; knows when to refuse new ones and how to end the rest. */
+export class InFlight {
+  readonly #open = new Set<AbortController>()
+  #draining = false
+  #onEmpty: (() => void) | undefined
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  get draining(): boolean {
+    return this.#draining
+  }
+
+  enter(abort: AbortController): void {
+    this.#open.add(abort)
+  }
+
+  leave(abort: AbortController): void {
+    this.#open.delete(abort)
+    if (this.#open.size === 0) this.#onEmpty?.()
+  }
+
+  /**
+   * Refuses new work from now on and resolves when the last request ended; what is still open after `deadlineMs` is
+   * cut with `draining`, which streams report to their callers.
+   */
+  async drain(deadlineMs: number): Promise<void> {
+    this.#draining = true
+    if (this.#open.size === 0) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#onEmpty = resolve
+    const cut = () => {
+      for (const abort of this.#open) abort.abort(new HearthError('draining'))
+    }
+    const timer = setTimeout(cut, deadlineMs)
+    await promise
+    clearTimeout(timer)
+  }
+}
+
+export interface LifecycleOptions {
+  readonly inFlight: InFlight
+  readonly totalMs: number
+  readonly log: Log
+  readonly newId: () => string
+  /** Monotonic milliseconds. */
+  readonly now: () => number
+}
+
+/**
+ * Opens and closes every request: gives it an id and one signal that ends it (caller gone, whole deadline, drain),
+ * and writes its one log record when the answer is over.
+ */
+export function lifecycle(options: LifecycleOptions) {
+  return createMiddleware<AppEnv>(async function lifecycle(c, next) {
+    const request = openRequest(options)
+    c.set('request', request)
+    const { outgoing } = c.env
+    const deadline = setTimeout(() => request.abort.abort(new HearthError('deadline_exceeded')), options.totalMs)
+    options.inFlight.enter(request.abort)
+    // The record waits for both ends: the answer is over, and the handler has noted how it went.
+    let openEnds = 2
+    const closeEnd = () => {
+      openEnds -= 1
+      if (openEnds === 0) writeRecord(options, request, c.env)
+    }
+    outgoing.once('close', () => {
+      clearTimeout(deadline)
+      if (!outgoing.writableFinished) request.abort.abort(new HearthError('client_gone'))
+      options.inFlight.leave(request.abort)
+      closeEnd()
+    })
+    await next()
+    closeEnd()
+  })
+}
+
+function openRequest({ newId, now }: LifecycleOptions): RequestState {
+  const id = newId()
+  return {
+    id,
+    startedAt: now(),
+    headers: { 'x-request-id': id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' },
+    abort: new AbortController(),
+    caller: undefined,
+    log: {},
+  }
+}
+
+function writeRecord(options: LifecycleOptions, request: RequestState, { incoming, outgoing }: HttpBindings): void {
+  const whole = outgoing.writableFinished
+  const outcome = request.log['outcome'] ?? (whole ? 'ok' : 'client_gone')
+  const status = outcome === 'client_gone' ? 499 : outgoing.statusCode
+  const severity = status >= 500 && outcome !== 'draining' ? 'WARNING' : 'INFO'
+  const ms = options.now() - request.startedAt
+  options.log(severity, 'request', {
+    requestId: request.id,
+    method: incoming.method,
+    status,
+    ms,
+    ...request.log,
+    outcome,
+  })
+}
+
+/** Refuses new work while the process drains; the health of the process itself stays readable. */
+export function refuseWhileDraining(inFlight: InFlight) {
+  return createMiddleware<AppEnv>(async function refuseWhileDraining(c, next) {
+    if (inFlight.draining) {
+      c.get('request').headers['connection'] = 'close'
+      throw new HearthError('draining')
+    }
+    await next()
+  })
+}

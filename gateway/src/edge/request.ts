@@ -1,0 +1,26 @@
+import type { HttpBindings } from '@hono/node-server'
+import type { Context } from 'hono'
+import type { Caller } from '../keys/keyring.ts'
+import type { Fields } from '../log.ts'
+
+/**
+ * What belongs to one request on its way through the middlewares. `headers` is the one collector of answer headers:
+ * hot routes write to the Node response themselves, so headers kept elsewhere would be lost.
+ */
+export interface RequestState {
+  readonly id: string
+  readonly startedAt: number
+  readonly headers: Record<string, string>
+  /** Ends when the caller leaves, the whole deadline passes or the process drains; its reason is a HearthError. */
+  readonly abort: AbortController
+  caller: Caller | undefined
+  /** Fields of the one log record of this request. */
+  readonly log: Record<string, Fields[string]>
+}
+
+export interface AppEnv {
+  Bindings: HttpBindings
+  Variables: { request: RequestState }
+}
+
+export type AppContext = Context<AppEnv>

@@ -1,0 +1,76 @@
+import { timingSafeEqual } from 'node:crypto'
+import { statSync } from 'node:fs'
+import { hashKey, keyIdOf } from './key.ts'
+import { type KeyRecord, readKeysFile } from './keys-file.ts'
+
+/** Who calls, as far as the gateway needs to know. */
+export interface Caller {
+  readonly keyId: string
+  readonly keyName: string
+  /** Whether this key may use the model. */
+  mayUse(modelId: string): boolean
+}
+
+export interface Keyring {
+  /** The caller behind the text of a key, or undefined. Takes the same time for an unknown and a wrong key. */
+  identify(text: string, nowMs: number): Caller | undefined
+  /** Stops following the file. */
+  close(): void
+}
+
+export interface KeyringOptions {
+  readonly path: string
+  readonly everyMs: number
+  /** Called when the file went bad (the last good keys stay in force) and when it is good again. */
+  readonly onChange: (change: { readonly keys: number; readonly problem?: string }) => void
+}
+
+const absentHash = Buffer.from(hashKey(''))
+
+/**
+ * Opens a keys file and follows it: a change is in force within `everyMs`. A file that turns bad keeps the last good
+ * keys and says so. Throws a KeysFileError when the file cannot be used at the start. The caller closes it.
+ */
+export function openKeyring(options: KeyringOptions): Keyring {
+  let keys = index(readKeysFile(options.path))
+  let mark = markOf(options.path)
+  const follow = () => {
+    const seen = markOf(options.path)
+    if (seen === mark) return
+    mark = seen
+    try {
+      keys = index(readKeysFile(options.path))
+      options.onChange({ keys: keys.size })
+    } catch (error) {
+      options.onChange({ keys: keys.size, problem: error instanceof Error ? error.message : String(error) })
+    }
+  }
+  const timer = setInterval(follow, options.everyMs)
+  timer.unref()
+  return { identify: (text, nowMs) => identify(keys, text, nowMs), close: () => clearInterval(timer) }
+}
+
+function index(records: readonly KeyRecord[]): ReadonlyMap<string, KeyRecord> {
+  return new Map(records.map((record) => [record.id, record]))
+}
+
+function identify(keys: ReadonlyMap<string, KeyRecord>, text: string, nowMs: number): Caller | undefined {
+  const id = keyIdOf(text)
+  const record = id === undefined ? undefined : keys.get(id)
+  // Both sides are hashes of one length; an unknown id is compared too, so that time tells nothing.
+  const same = timingSafeEqual(Buffer.from(hashKey(text)), record === undefined ? absentHash : Buffer.from(record.hash))
+  if (record === undefined || !same) return undefined
+  if (record.expires !== undefined && Date.parse(record.expires) <= nowMs) return undefined
+  const { models } = record
+  return {
+    keyId: record.id,
+    keyName: record.name,
+    mayUse: (modelId) => models === undefined || models.includes(modelId),
+  }
+}
+
+/** Tells one version of the file from another: a mounted secret is swapped by a link, so the inode counts too. */
+function markOf(path: string): string {
+  const stat = statSync(path, { throwIfNoEntry: false })
+  return stat === undefined ? 'absent' : `${stat.ino}:${stat.size}:${stat.mtimeMs}`
+}

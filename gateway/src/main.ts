@@ -1,0 +1,131 @@
+import { createServer, type Server } from 'node:http'
+import { getRequestListener } from '@hono/node-server'
+import { createApp } from './app.ts'
+import { type Config, ConfigError, loadConfig } from './config.ts'
+import { InFlight } from './edge/lifecycle.ts'
+import { type Keyring, openKeyring } from './keys/keyring.ts'
+import { KeysFileError } from './keys/keys-file.ts'
+import { createLog, type Log } from './log.ts'
+import { unsafeNode } from './node-floor.ts'
+import { createEngines, type Engines } from './routing/engines.ts'
+
+const exitConfig = 3
+const keysEveryMs = 2_000
+/** Between the cut of the last requests and the exit: enough for their last words to leave. */
+const lastWordsMs = 700
+
+interface Running {
+  readonly server: Server
+  readonly engines: Engines
+  readonly keyring: Keyring
+  readonly inFlight: InFlight
+  readonly log: Log
+  readonly drainMs: number
+}
+
+function main(): void {
+  const problem = process.env['NODE_ENV'] === 'production' ? unsafeNode(process.version) : undefined
+  const allowed = process.env['HEARTH_ALLOW_UNSAFE_NODE'] === '1'
+  const early = createLog(
+    'json',
+    (line) => process.stdout.write(line),
+    () => new Date(),
+  )
+  if (problem !== undefined) early('ERROR', 'unsafe node', { problem, allowed })
+  if (problem !== undefined && !allowed) {
+    process.exitCode = exitConfig
+    return
+  }
+  try {
+    listen(start(loadConfig(process.env)))
+  } catch (error) {
+    if (!(error instanceof ConfigError || error instanceof KeysFileError)) throw error
+    process.stderr.write(`${error.message}\n`)
+    process.exitCode = exitConfig
+  }
+}
+
+function start(config: Config): Running & { config: Config } {
+  const log = createLog(
+    config.log,
+    (line) => process.stdout.write(line),
+    () => new Date(),
+  )
+  const keyring = openKeyring({
+    path: config.keysFile,
+    everyMs: keysEveryMs,
+    onChange: ({ keys, problem }) =>
+      problem === undefined
+        ? log('NOTICE', 'keys reloaded', { keys })
+        : log('ERROR', 'keys file is bad, the last good one stays', { problem, keys }),
+  })
+  const inFlight = new InFlight()
+  const engines = createEngines(config)
+  const app = createApp({
+    config,
+    keyring,
+    engines,
+    inFlight,
+    log,
+    now: () => performance.now(),
+    wallMs: () => Date.now(),
+  })
+  const server = createServer(
+    // The four 300 s defaults of the chain are all replaced: bodies have their own clocks (body/read.ts).
+    {
+      requestTimeout: 0,
+      headersTimeout: 10_000,
+      connectionsCheckingInterval: 1_000,
+      keepAliveTimeout: 65_000,
+      noDelay: true,
+    },
+    getRequestListener(app.fetch, { overrideGlobalObjects: false }),
+  )
+  return { server, engines, keyring, inFlight, log, drainMs: config.timeouts.drainMs, config }
+}
+
+function listen(running: Running & { config: Config }): void {
+  const { server, log, config } = running
+  server.on('error', (error) => {
+    log('CRITICAL', 'cannot listen', { host: config.host, port: config.port, problem: error.message })
+    process.exit(1)
+  })
+  server.listen(config.port, config.host, () => {
+    const address = server.address()
+    log('NOTICE', 'listening', { host: config.host, port: typeof address === 'object' ? address?.port : config.port })
+  })
+  let stopping = false
+  const onSignal = (signal: string) => {
+    if (stopping) return
+    stopping = true
+    stop(running, signal).then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log('CRITICAL', 'stop failed', { problem: String(error) })
+        process.exit(1)
+      },
+    )
+  }
+  process.on('SIGTERM', () => onSignal('SIGTERM'))
+  process.on('SIGINT', () => onSignal('SIGINT'))
+}
+
+/** Refuses new work at once, lets what runs finish until the deadline, cuts the rest with a reason, closes all. */
+async function stop({ server, engines, keyring, inFlight, log, drainMs }: Running, signal: string): Promise<void> {
+  log('NOTICE', 'draining', { signal, requests: inFlight.size })
+  const backstop = setTimeout(() => process.exit(0), drainMs + 2 * lastWordsMs)
+  await inFlight.drain(drainMs)
+  const closed = new Promise((resolve) => server.close(resolve))
+  server.closeIdleConnections()
+  const lastWords = setTimeout(() => server.closeAllConnections(), lastWordsMs)
+  await closed
+  clearTimeout(lastWords)
+  keyring.close()
+  const leases = engines.all.reduce((sum, engine) => sum + engine.admission.inFlight, 0)
+  await engines.close()
+  clearTimeout(backstop)
+  const sockets = process.getActiveResourcesInfo().filter((kind) => /^TCP/.test(kind)).length
+  log('NOTICE', 'stopped', { leases, sockets, requests: inFlight.size })
+}
+
+main()

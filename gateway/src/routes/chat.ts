@@ -1,0 +1,94 @@
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import type { BodyBudget } from '../body/budget.ts'
+import { readFields } from '../body/fields.ts'
+import { readBody } from '../body/read.ts'
+import { spliceBody } from '../body/splice.ts'
+import type { Config } from '../config.ts'
+import type { AppContext, RequestState } from '../edge/request.ts'
+import { HearthError } from '../errors.ts'
+import type { Engines, ModelRoute } from '../routing/engines.ts'
+import { forward } from '../upstream/forward.ts'
+import type { RelayOutcome } from '../upstream/relay.ts'
+
+export interface InferenceDeps {
+  readonly config: Pick<Config, 'limits' | 'timeouts' | 'engineApiKey'>
+  readonly engines: Engines
+  readonly budget: BodyBudget
+  readonly now: () => number
+}
+
+/** One inference request as its caller sent it, checked. */
+interface InferenceRequest {
+  readonly route: ModelRoute
+  readonly stream: boolean
+  readonly body: readonly Buffer[]
+}
+
+/** Answers an inference route: read and check the body, wait in the line, forward, relay. */
+export function inference(deps: InferenceDeps, path: string) {
+  return async (c: AppContext): Promise<Response> => {
+    const request = c.get('request')
+    const held = deps.budget.open()
+    try {
+      const { limits, timeouts } = deps.config
+      const readLimits = { bytesMax: limits.bodyBytesMax, idleMs: timeouts.bodyIdleMs, totalMs: timeouts.bodyTotalMs }
+      const bytes = await readBody(c.env.incoming, held, readLimits, request.abort.signal)
+      request.log['bytesIn'] = bytes.length
+      const checked = check(deps, request, bytes)
+      const outcome = await send(deps, c, checked, path)
+      note(request, outcome)
+    } finally {
+      held.release()
+    }
+    return RESPONSE_ALREADY_SENT
+  }
+}
+
+function check(deps: InferenceDeps, request: RequestState, bytes: Buffer): InferenceRequest {
+  const fields = readFields(bytes)
+  const route = deps.engines.find(fields.model)
+  // A model that this key may not use and one that does not exist get the same answer.
+  if (route === undefined || request.caller?.mayUse(route.model.id) !== true) {
+    throw new HearthError('model_not_found', { param: 'model' })
+  }
+  Object.assign(request.log, { model: route.model.id, engine: route.engine.config.name, stream: fields.stream })
+  if (fields.pictures > 0 && route.model.vision === undefined)
+    throw new HearthError('model_has_no_vision', { param: 'messages' })
+  const served = route.model.served ?? route.model.id
+  const renamed = { span: fields.modelSpan, bytes: Buffer.from(JSON.stringify(served)) }
+  return { route, stream: fields.stream, body: served === fields.model ? [bytes] : spliceBody(bytes, [renamed]) }
+}
+
+async function send(
+  deps: InferenceDeps,
+  c: AppContext,
+  checked: InferenceRequest,
+  path: string,
+): Promise<RelayOutcome> {
+  const request = c.get('request')
+  const { engine } = checked.route
+  const lease = await engine.admission.admit(request.abort.signal, deps.now)
+  request.log['queueMs'] = lease.queuedMs
+  try {
+    return await forward({
+      upstream: engine.upstream,
+      path,
+      body: checked.body,
+      stream: checked.stream,
+      requestId: request.id,
+      engineApiKey: deps.config.engineApiKey,
+      response: c.env.outgoing,
+      headers: request.headers,
+      signal: request.abort.signal,
+      timeouts: deps.config.timeouts,
+      now: deps.now,
+    })
+  } finally {
+    lease.release()
+  }
+}
+
+function note(request: RequestState, { bytesOut, firstByteMs, error }: RelayOutcome): void {
+  Object.assign(request.log, { bytesOut, firstByteMs })
+  if (error !== undefined) Object.assign(request.log, { outcome: error.code, detail: error.detail })
+}

@@ -1,0 +1,62 @@
+import { Admission } from '../admission.ts'
+import type { Config, EngineConfig, ModelConfig } from '../config.ts'
+import { createUpstream, type Upstream } from '../upstream/transport.ts'
+
+/** One engine at work: its road, its line, and what was last seen of it. */
+export interface Engine {
+  readonly config: EngineConfig
+  readonly upstream: Upstream
+  readonly admission: Admission
+}
+
+/** A model and the engine that serves it. */
+export interface ModelRoute {
+  readonly model: ModelConfig
+  readonly engine: Engine
+}
+
+/** The live table of engines and models; `close` ends every connection. */
+export interface Engines {
+  readonly all: readonly Engine[]
+  readonly models: readonly ModelRoute[]
+  /** The route of a model by its id or an alias. */
+  find(model: string): ModelRoute | undefined
+  close(): Promise<void>
+}
+
+/** Builds the table from the config. Opens no connection. */
+export function createEngines(config: Config): Engines {
+  const engines = new Map(config.engines.map((engine) => [engine.name, createEngine(engine, config)]))
+  const models = config.models.flatMap((model) => {
+    const engine = engines.get(model.engine)
+    return engine === undefined ? [] : [{ model, engine }]
+  })
+  const byName = new Map(
+    models.flatMap((route) => [route.model.id, ...route.model.aliases].map((name) => [name, route])),
+  )
+  const all = [...engines.values()]
+  return {
+    all,
+    models,
+    find: (model) => byName.get(model),
+    close: async () => {
+      await Promise.all(all.map((engine) => engine.upstream.destroy()))
+    },
+  }
+}
+
+function createEngine(engine: EngineConfig, config: Config): Engine {
+  return {
+    config: engine,
+    upstream: createUpstream(engine, {
+      mesh: config.mesh,
+      engineApiKey: config.engineApiKey,
+      timeouts: config.timeouts,
+    }),
+    admission: new Admission({
+      capacity: engine.capacity,
+      queueMax: config.limits.queueMax,
+      queueMs: config.timeouts.queueMs,
+    }),
+  }
+}

@@ -1,0 +1,77 @@
+import { type ErrorCode, HearthError } from '../errors.ts'
+import { classify } from '../upstream/classify.ts'
+import { fromEngine } from '../upstream/engine-error.ts'
+import type { Engine } from './engines.ts'
+
+/** What the last question to an engine, through its whole road, came to. */
+export interface ProbeResult {
+  readonly ready: boolean
+  /** Why not, as a code of the table of errors. */
+  readonly code?: ErrorCode
+  /** For the operator's log. */
+  readonly detail?: string
+  readonly at: number
+}
+
+export interface ProbeOptions {
+  /** A constant of the table of routes. */
+  readonly path: string
+  readonly timeoutMs: number
+  /** An answer younger than this is given again. */
+  readonly freshMs: number
+  readonly now: () => number
+}
+
+/** Asks an engine for its models through the whole road; callers that ask at the same time share one question. */
+export class Probe {
+  readonly #engine: Engine
+  readonly #options: ProbeOptions
+  #last: ProbeResult | undefined
+  #running: Promise<ProbeResult> | undefined
+
+  constructor(engine: Engine, options: ProbeOptions) {
+    this.#engine = engine
+    this.#options = options
+  }
+
+  /** Never throws. Takes at most `timeoutMs`. */
+  async check(): Promise<ProbeResult> {
+    const { now, freshMs } = this.#options
+    if (this.#last !== undefined && now() - this.#last.at < freshMs) return this.#last
+    this.#running ??= this.#ask().finally(() => {
+      this.#running = undefined
+    })
+    this.#last = await this.#running
+    return this.#last
+  }
+
+  async #ask(): Promise<ProbeResult> {
+    const { path, timeoutMs, now } = this.#options
+    const signal = AbortSignal.timeout(timeoutMs)
+    try {
+      const status = await abandonOn(signal, this.#engine.upstream.probe(path, signal))
+      if (status === 200) return { ready: true, at: now() }
+      return notReady(fromEngine({ status, contentType: '', body: Buffer.alloc(0) }), now())
+    } catch (error) {
+      const late = new HearthError(this.#engine.upstream.viaMesh ? 'mesh_dial_timeout' : 'engine_timeout', {
+        cause: error,
+      })
+      const timedOut = signal.aborted
+      return notReady(
+        timedOut ? late : classify(error, { answered: false, viaMesh: this.#engine.upstream.viaMesh }),
+        now(),
+      )
+    }
+  }
+}
+
+function notReady(error: HearthError, at: number): ProbeResult {
+  return { ready: false, code: error.code, at, ...(error.detail === undefined ? {} : { detail: error.detail }) }
+}
+
+/** A dial that is under way cannot be aborted; whoever asked need not wait for it. */
+function abandonOn<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  return Promise.race([work, promise])
+}

@@ -1,0 +1,47 @@
+import { HearthError } from '../errors.ts'
+
+/** How far an attempt had come when its transport failed. */
+export interface AttemptState {
+  /** Whether the head of the answer was there. */
+  readonly answered: boolean
+  /** Whether the engine stands behind the mesh and its ingress. */
+  readonly viaMesh: boolean
+}
+
+const notReached = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+const cutOff = new Set([
+  'UND_ERR_SOCKET',
+  'ECONNRESET',
+  'EPIPE',
+  'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
+  'UND_ERR_CLOSED',
+  'UND_ERR_DESTROYED',
+])
+
+/** The one place where a failure of the transport becomes a code; judged by `error.code`, never by its text. */
+export function classify(error: unknown, state: AttemptState): HearthError {
+  if (error instanceof HearthError) return error
+  const code = codeOf(error)
+  const details = { cause: error, detail: `${code}${state.answered ? ' after the head of the answer' : ''}` }
+  if (code === 'UND_ERR_HEADERS_TIMEOUT') return new HearthError('engine_timeout', details)
+  if (code === 'UND_ERR_BODY_TIMEOUT') return new HearthError('engine_stalled', details)
+  if (notReached.has(code)) return new HearthError('engine_unreachable', details)
+  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW')
+    return new HearthError('engine_bad_answer', details)
+  if (!cutOff.has(code)) return new HearthError('internal_error', details)
+  // A tunnel that opens and then closes without a word: the home took it, but its ingress is not there.
+  return new HearthError(!state.answered && state.viaMesh ? 'ingress_down' : 'engine_died', details)
+}
+
+function codeOf(error: unknown): string {
+  const code: unknown = error !== null && typeof error === 'object' ? Reflect.get(error, 'code') : undefined
+  return typeof code === 'string' ? code : 'unknown'
+}

@@ -1,0 +1,64 @@
+import { type ErrorCode, HearthError } from '../errors.ts'
+
+/** An answer of an engine, or of the ingress before it, that is an error. */
+export interface EngineFailure {
+  readonly status: number
+  readonly contentType: string
+  /** The begin of its body. */
+  readonly body: Buffer
+}
+
+/** An error body longer than this is cut: engines echo what they were sent. */
+export const errorBodyBytesMax = 64 * 1024
+const messageCharsMax = 2048
+
+/**
+ * An engine's error in our shape. What the caller did wrong keeps the engine's words (without long runs of base64);
+ * what went wrong inside keeps its words for the log alone.
+ */
+export function fromEngine(failure: EngineFailure): HearthError {
+  const said = readError(failure)
+  const detail = `The engine answered ${failure.status}: ${(said?.message ?? failure.body.toString('latin1')).slice(0, 500)}`
+  const code = codeFor(failure, said?.message ?? '')
+  if (code !== 'invalid_request' && code !== 'context_length_exceeded')
+    return new HearthError(code, { source: 'engine', detail })
+  return new HearthError(code, { source: 'engine', detail, message: tidy(said?.message), param: said?.param })
+}
+
+function codeFor({ status, contentType }: EngineFailure, message: string): ErrorCode {
+  const spokenByIngress = !/json/i.test(contentType)
+  if (status === 400 || status === 413 || status === 422) {
+    return /maximum context length|exceeds? the (available|maximum|model's).*(context|length)|^Input length/i.test(
+      message,
+    )
+      ? 'context_length_exceeded'
+      : 'invalid_request'
+  }
+  if (status === 429 || (status === 503 && /busy/i.test(message))) return 'queue_full'
+  if (spokenByIngress && (status === 404 || status === 502 || status === 503 || status === 504))
+    return 'engine_unreachable'
+  return status === 503 ? 'engine_unreachable' : 'engine_error'
+}
+
+/** The words of an error body: OpenAI's object, vLLM's `{"error":"text"}`, FastAPI's `{"detail":"text"}`. */
+function readError({ body }: EngineFailure): { message: string; param: string | undefined } | undefined {
+  let document: unknown
+  try {
+    document = JSON.parse(body.toString('utf8'))
+  } catch {
+    return undefined
+  }
+  const error = field(document, 'error') ?? field(document, 'detail') ?? document
+  const message = typeof error === 'string' ? error : field(error, 'message')
+  const param = field(error, 'param')
+  if (typeof message !== 'string') return undefined
+  return { message, param: typeof param === 'string' ? param : undefined }
+}
+
+function field(value: unknown, key: string): unknown {
+  return value !== null && typeof value === 'object' ? Reflect.get(value, key) : undefined
+}
+
+function tidy(message: string | undefined): string | undefined {
+  return message?.replace(/[A-Za-z0-9+/=]{200,}/g, '…').slice(0, messageCharsMax)
+}
