@@ -9,9 +9,9 @@ export interface Lease {
 }
 
 export interface AdmissionLimits {
-  /** Requests in flight. */
-  readonly capacity: number
+  /** Requests that may wait in one line. */
   readonly queueMax: number
+  /** Longest wait in a line. */
   readonly queueMs: number
 }
 
@@ -19,16 +19,39 @@ interface Waiter {
   grant(): void
 }
 
-/**
- * The line in front of one engine: `capacity` in flight, `queueMax` waiting in order of arrival. Exact for this
- * process. Every admitted request holds a lease until it releases it.
- */
+/** Lets requests in: each engine has its capacity and its line, in order of arrival. Exact for this process. */
 export class Admission {
+  readonly #lines: ReadonlyMap<string, Line>
+
+  constructor(engines: readonly { readonly name: string; readonly capacity: number }[], limits: AdmissionLimits) {
+    this.#lines = new Map(engines.map(({ name, capacity }) => [name, new Line(capacity, limits)]))
+  }
+
+  /** Requests in flight on all engines. */
+  get inFlight(): number {
+    return [...this.#lines.values()].reduce((sum, line) => sum + line.inFlight, 0)
+  }
+
+  /**
+   * Resolves with a lease on an engine at once or when a slot falls free; the caller releases it. Throws `queue_full`,
+   * `queue_timeout`, or the reason of `signal` when the caller leaves the line.
+   */
+  admit(engine: string, signal: AbortSignal, now: () => number): Promise<Lease> {
+    const line = this.#lines.get(engine)
+    if (line === undefined) throw new HearthError('internal_error', { detail: `No line for the engine "${engine}"` })
+    return line.admit(signal, now)
+  }
+}
+
+/** The line in front of one engine: `capacity` in flight, `queueMax` waiting. */
+class Line {
+  readonly #capacity: number
   readonly #limits: AdmissionLimits
   readonly #waiting: Waiter[] = []
   #inFlight = 0
 
-  constructor(limits: AdmissionLimits) {
+  constructor(capacity: number, limits: AdmissionLimits) {
+    this.#capacity = capacity
     this.#limits = limits
   }
 
@@ -36,17 +59,9 @@ export class Admission {
     return this.#inFlight
   }
 
-  get queued(): number {
-    return this.#waiting.length
-  }
-
-  /**
-   * Resolves with a lease at once or when a slot falls free. Throws `queue_full`, `queue_timeout` after `queueMs`,
-   * or the reason of `signal` when the caller leaves the line.
-   */
   async admit(signal: AbortSignal, now: () => number): Promise<Lease> {
     signal.throwIfAborted()
-    if (this.#inFlight < this.#limits.capacity) {
+    if (this.#inFlight < this.#capacity) {
       this.#inFlight += 1
       return this.#lease(0)
     }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { Hono } from 'hono'
+import type { Admission } from './admission.ts'
 import { BodyBudget } from './body/budget.ts'
 import type { Config } from './config.ts'
 import { authenticate } from './edge/authenticate.ts'
@@ -22,6 +23,7 @@ export interface AppDeps {
   readonly config: Config
   readonly keyring: Keyring
   readonly engines: Engines
+  readonly admission: Admission
   readonly inFlight: InFlight
   readonly log: Log
   /** Monotonic milliseconds. */
@@ -55,14 +57,14 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
 }
 
 function createHandlers(deps: AppDeps): Record<CallerRoute['handler'], (route: CallerRoute) => Handler> {
-  const { config, engines, inFlight, log, now } = deps
+  const { config, engines, admission, inFlight, log, now } = deps
   const budget = new BodyBudget(config.limits.bodyBytesInFlight)
   const probePath = engineRoutes.find(({ use }) => use === 'probe')?.path ?? '/v1/models'
   const probeOptions = { path: probePath, timeoutMs: config.timeouts.probeMs, freshMs: 1_000, now }
   const probes = new Map(engines.all.map((engine) => [engine.config.name, new Probe(engine, probeOptions)]))
   const createdS = Math.floor(deps.wallMs() / 1000)
   return {
-    chat: ({ path }) => inference({ config, engines, budget, now }, path),
+    chat: ({ path }) => inference({ config, engines, admission, budget, now }, path),
     models: () => listModels(engines, createdS),
     health: () => health,
     ready: () => ready({ engines, probes, log, draining: () => inFlight.draining }),

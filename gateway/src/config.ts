@@ -4,12 +4,14 @@ import { z } from 'zod'
 
 /** Milliseconds and bytes are positive whole numbers everywhere in the file. */
 const count = z.int().positive()
+/** A timer of Node that is set for longer fires at once. */
+const ms = count.max(2_147_483_647)
 const name = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'wants lower-case letters, digits, ".", "_" and "-"')
 const modelId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/, 'wants letters, digits and . _ : / -')
 
 const engineSchema = z.strictObject({
   name,
-  url: z.url({ protocol: /^https?$/, error: 'wants an http:// or https:// address' }).refine(isOrigin, {
+  url: z.url({ protocol: /^https?$/, error: 'wants an http:// or https:// address', abort: true }).refine(isBareUrl, {
     error: 'wants only scheme, host and port: no path, no query, no user',
   }),
   via: z
@@ -37,35 +39,59 @@ const modelSchema = z.strictObject({
   context: count.optional(),
 })
 
-const limitsSchema = z.strictObject({
-  bodyBytesMax: count.default(30 * 1024 * 1024),
-  bodyBytesInFlight: count.default(256 * 1024 * 1024),
-  queueMax: z.int().nonnegative().default(64),
-})
+const limitsSchema = z
+  .strictObject({
+    bodyBytesMax: count.default(30 * 1024 * 1024),
+    bodyBytesInFlight: count.default(256 * 1024 * 1024),
+    queueMax: z.int().nonnegative().default(64),
+  })
+  .refine(({ bodyBytesMax, bodyBytesInFlight }) => bodyBytesMax <= bodyBytesInFlight, {
+    path: ['bodyBytesMax'],
+    error: 'wants at most bodyBytesInFlight, or such a body never finds room',
+  })
 
 const timeoutsSchema = z.strictObject({
-  connectMs: count.default(25_000),
-  streamFirstByteMs: count.default(120_000),
-  plainFirstByteMs: count.default(900_000),
-  idleMs: count.default(120_000),
-  totalMs: count.default(3_540_000),
-  queueMs: count.default(60_000),
-  bodyIdleMs: count.default(30_000),
-  bodyTotalMs: count.default(600_000),
-  callerStallMs: count.default(60_000),
-  probeMs: count.default(2_500),
-  drainMs: count.max(9_000).default(8_000),
+  connectMs: ms.default(25_000),
+  streamFirstByteMs: ms.default(120_000),
+  plainFirstByteMs: ms.default(900_000),
+  idleMs: ms.default(120_000),
+  totalMs: ms.default(3_540_000),
+  queueMs: ms.default(60_000),
+  bodyIdleMs: ms.default(30_000),
+  bodyTotalMs: ms.default(600_000),
+  callerStallMs: ms.default(60_000),
+  probeMs: ms.default(2_500),
+  drainMs: ms.max(9_000).default(8_000),
 })
 
-const fileSchema = z
-  .strictObject({
-    engines: z.array(engineSchema).min(1, 'wants at least one engine'),
-    models: z.array(modelSchema).min(1, 'wants at least one model'),
-    cors: z.strictObject({ origins: z.array(z.string()).default([]) }).default({ origins: [] }),
-    limits: limitsSchema.prefault({}),
-    timeouts: timeoutsSchema.prefault({}),
-  })
-  .superRefine(checkReferences)
+const originSchema = z
+  .string()
+  .transform((text) => text.replace(/\/$/, ''))
+  .refine((text) => text === '*' || isOrigin(text), { error: 'wants an origin, such as https://me.example' })
+
+const fileSchema = z.strictObject({
+  engines: z.array(engineSchema).min(1, 'wants at least one engine'),
+  models: z.array(modelSchema).min(1, 'wants at least one model'),
+  cors: z.strictObject({ origins: z.array(originSchema).default([]) }).default({ origins: [] }),
+  limits: limitsSchema.prefault({}),
+  timeouts: timeoutsSchema.prefault({}),
+})
+
+/** What the checks across sections read; lenient, so that they also speak where a section has problems of form. */
+const namesSchema = z.object({
+  engines: z
+    .array(z.object({ name: z.string() }).optional().catch(undefined))
+    .optional()
+    .catch(undefined),
+  models: z
+    .array(
+      z
+        .object({ id: z.string(), engine: z.string(), aliases: z.array(z.string()).catch([]) })
+        .optional()
+        .catch(undefined),
+    )
+    .catch([]),
+})
 
 export type EngineConfig = z.output<typeof engineSchema>
 export type ModelConfig = z.output<typeof modelSchema>
@@ -102,14 +128,12 @@ export function loadConfig(env: Env): Config {
   const problems: string[] = []
   const fromEnv = readEnv(env, problems)
   const file = readFile(env, problems)
-  const needsMesh = file?.engines.some((engine) => engine.via !== undefined) ?? false
-  if (needsMesh && fromEnv.mesh === undefined) problems.push('HEARTH_MESH_ADDR: wants HOST:PORT of the sidecar')
   if (problems.length > 0 || file === undefined) throw new ConfigError(problems)
-  return Object.freeze({ ...file, ...fromEnv, mesh: fromEnv.mesh ?? { host: '127.0.0.1', port: 7080 } })
+  return Object.freeze({ ...file, ...fromEnv })
 }
 
 function readEnv(env: Env, problems: string[]) {
-  const port = readPort(env['PORT'] ?? '8080', problems)
+  const port = readPort(trimmed(env['PORT']) ?? '8080', problems)
   const keysFile = trimmed(env['HEARTH_KEYS_FILE'])
   if (keysFile === undefined) {
     problems.push('HEARTH_KEYS_FILE: not set; wants the keys file (HEARTH_KEYS_FILE=f npx hearth keys create NAME)')
@@ -127,26 +151,28 @@ function readEnv(env: Env, problems: string[]) {
 }
 
 function readPort(text: string, problems: string[]): number {
-  const port = Number(text.trim())
-  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port
+  const port = Number(text)
+  if (/^\d+$/.test(text) && port <= 65_535) return port
   problems.push(`PORT: "${text}" is not a port (0 to 65535)`)
   return 0
 }
 
-function readAddress(text: string, problems: string[]): { host: string; port: number } | undefined {
+function readAddress(text: string, problems: string[]): { host: string; port: number } {
   const match = /^(127\.0\.0\.1|localhost|\[::1\]):(\d{1,5})$/.exec(text)
   const port = Number(match?.[2])
   if (match?.[1] !== undefined && port > 0 && port <= 65_535) return { host: match[1].replace(/[[\]]/g, ''), port }
   problems.push(`HEARTH_MESH_ADDR: "${text}" is not a loopback HOST:PORT, such as 127.0.0.1:7080`)
-  return undefined
+  return { host: '', port: 0 }
 }
 
-/** A secret comes as NAME or, mounted, as NAME_FILE; white space around it is never part of it. */
+/** A secret comes as NAME or, mounted, as NAME_FILE; white space around it is never part of it. Its value is not told. */
 function readSecret(env: Env, variable: string, problems: string[]): string | undefined {
   const file = trimmed(env[`${variable}_FILE`])
-  if (file === undefined) return trimmed(env[variable])
   try {
-    return trimmed(readFileSync(file, 'utf8'))
+    const secret = trimmed(file === undefined ? env[variable] : readFileSync(file, 'utf8'))
+    if (secret !== undefined && !/^[\x21-\x7e]+$/.test(secret))
+      problems.push(`${variable}: holds characters that no header can carry; wants printable ASCII without spaces`)
+    return secret
   } catch (error) {
     problems.push(`${variable}_FILE: cannot read "${file}" (${reason(error)})`)
     return undefined
@@ -164,9 +190,9 @@ function readFile(env: Env, problems: string[]): z.output<typeof fileSchema> | u
     return undefined
   }
   const result = fileSchema.safeParse(document ?? {})
-  if (result.success) return result.data
-  for (const issue of result.error.issues) problems.push(...describeIssue(source.label, document, issue))
-  return undefined
+  for (const issue of result.error?.issues ?? []) problems.push(...describeIssue(source.label, document, issue))
+  for (const problem of findWrongNames(document)) problems.push(`${source.label}: ${problem}`)
+  return result.data
 }
 
 function readSource(env: Env, problems: string[]): { label: string; text: string } | undefined {
@@ -186,9 +212,18 @@ function describeIssue(label: string, document: unknown, issue: z.core.$ZodIssue
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => `${label}: ${at === '' ? key : `${at}.${key}`}: is not a known key`)
   }
-  const value = valueAt(document, issue.path)
-  const shown = value === undefined ? 'not set' : JSON.stringify(value)?.slice(0, 120)
-  return [`${label}: ${at || '(root)'}: ${shown}: ${issue.message}`]
+  if (at === '') return [`${label}: (root): ${issue.message}`]
+  return [`${label}: ${at}: ${show(valueAt(document, issue.path))}: ${issue.message}`]
+}
+
+/** A value of the file in a few words; what a url carries of secrets is not told. */
+function show(value: unknown): string {
+  if (value === undefined) return 'not set'
+  if (value !== null && typeof value === 'object') return Array.isArray(value) ? 'a list' : 'a section'
+  return JSON.stringify(value)
+    .replace(/\/\/[^"\s]*@/g, '//…@')
+    .replace(/\?[^"]*/, '?…')
+    .slice(0, 120)
 }
 
 function valueAt(document: unknown, path: readonly PropertyKey[]): unknown {
@@ -197,36 +232,38 @@ function valueAt(document: unknown, path: readonly PropertyKey[]): unknown {
   return value
 }
 
-interface FileShape {
-  engines: readonly { name: string }[]
-  models: readonly { id: string; engine: string; aliases: readonly string[] }[]
-  cors: { origins: readonly string[] }
-}
-
-function checkReferences(file: FileShape, context: z.RefinementCtx): void {
-  const report = (path: PropertyKey[], message: string) => context.addIssue({ code: 'custom', path, message })
-  const engines = new Set<string>()
-  file.engines.forEach((engine, index) => {
-    if (engines.has(engine.name)) report(['engines', index, 'name'], 'is used twice')
-    engines.add(engine.name)
+/** Names that are used twice, and models of an engine that is not there. */
+function findWrongNames(document: unknown): readonly string[] {
+  const { engines, models = [] } = namesSchema.safeParse(document).data ?? {}
+  const problems: string[] = []
+  const engineNames = new Set<string>()
+  engines?.forEach((engine, index) => {
+    if (engine === undefined) return
+    if (engineNames.has(engine.name)) problems.push(`engines.${index}.name: "${engine.name}": is used twice`)
+    engineNames.add(engine.name)
   })
   const ids = new Set<string>()
-  file.models.forEach((model, index) => {
-    if (!engines.has(model.engine)) report(['models', index, 'engine'], 'names no engine of this file')
+  models.forEach((model, index) => {
+    if (model === undefined) return
+    if (engineNames.size > 0 && !engineNames.has(model.engine))
+      problems.push(`models.${index}.engine: "${model.engine}": names no engine of this file`)
     for (const id of [model.id, ...model.aliases]) {
-      if (ids.has(id)) report(['models', index], `the name "${id}" is used twice`)
+      if (ids.has(id)) problems.push(`models.${index}: the name "${id}" is used twice`)
       ids.add(id)
     }
   })
-  file.cors.origins.forEach((origin, index) => {
-    if (origin !== '*' && !isOrigin(origin))
-      report(['cors', 'origins', index], 'wants an origin, such as https://me.example')
-  })
+  return problems
 }
 
+/** Whether a browser would send this very text as Origin. */
 function isOrigin(text: string): boolean {
   const url = URL.parse(text)
-  return url !== null && /^https?:$/.test(url.protocol) && url.origin === text.replace(/\/$/, '')
+  return url !== null && /^https?:$/.test(url.protocol) && url.origin === text
+}
+
+function isBareUrl(text: string): boolean {
+  const { pathname, search, hash, username, password } = new URL(text)
+  return pathname === '/' && search === '' && hash === '' && username === '' && password === ''
 }
 
 function trimmed(text: string | undefined): string | undefined {

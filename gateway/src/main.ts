@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
+import { Admission } from './admission.ts'
 import { createApp } from './app.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
 import { InFlight } from './edge/lifecycle.ts'
@@ -17,6 +18,7 @@ const lastWordsMs = 700
 interface Running {
   readonly server: Server
   readonly engines: Engines
+  readonly admission: Admission
   readonly keyring: Keyring
   readonly inFlight: InFlight
   readonly log: Log
@@ -61,10 +63,13 @@ function start(config: Config): Running & { config: Config } {
   })
   const inFlight = new InFlight()
   const engines = createEngines(config)
+  const limits = { queueMax: config.limits.queueMax, queueMs: config.timeouts.queueMs }
+  const admission = new Admission(config.engines, limits)
   const app = createApp({
     config,
     keyring,
     engines,
+    admission,
     inFlight,
     log,
     now: () => performance.now(),
@@ -81,7 +86,7 @@ function start(config: Config): Running & { config: Config } {
     },
     getRequestListener(app.fetch, { overrideGlobalObjects: false }),
   )
-  return { server, engines, keyring, inFlight, log, drainMs: config.timeouts.drainMs, config }
+  return { server, engines, admission, keyring, inFlight, log, drainMs: config.timeouts.drainMs, config }
 }
 
 function listen(running: Running & { config: Config }): void {
@@ -111,7 +116,10 @@ function listen(running: Running & { config: Config }): void {
 }
 
 /** Refuses new work at once, lets what runs finish until the deadline, cuts the rest with a reason, closes all. */
-async function stop({ server, engines, keyring, inFlight, log, drainMs }: Running, signal: string): Promise<void> {
+async function stop(
+  { server, engines, admission, keyring, inFlight, log, drainMs }: Running,
+  signal: string,
+): Promise<void> {
   log('NOTICE', 'draining', { signal, requests: inFlight.size })
   const backstop = setTimeout(() => process.exit(0), drainMs + 2 * lastWordsMs)
   await inFlight.drain(drainMs)
@@ -121,11 +129,16 @@ async function stop({ server, engines, keyring, inFlight, log, drainMs }: Runnin
   await closed
   clearTimeout(lastWords)
   keyring.close()
-  const leases = engines.all.reduce((sum, engine) => sum + engine.admission.inFlight, 0)
   await engines.close()
   clearTimeout(backstop)
-  const sockets = process.getActiveResourcesInfo().filter((kind) => /^TCP/.test(kind)).length
-  log('NOTICE', 'stopped', { leases, sockets, requests: inFlight.size })
+  // Destroyed sockets are handed back to the system on the next turns of the loop.
+  for (let turn = 0; turn < 10 && openSockets() > 0; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+  const sockets = openSockets()
+  log('NOTICE', 'stopped', { leases: admission.inFlight, sockets, requests: inFlight.size })
+}
+
+function openSockets(): number {
+  return process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length
 }
 
 main()

@@ -123,7 +123,7 @@ class Walk {
   }
 
   #countPicture(start: number, end: number): void {
-    const { length } = { length: end - start }
+    const length = end - start
     for (const name of pictureKeys) {
       if (name.length === length && this.#bytes.compare(name, 0, length, start, end) === 0) this.#pictures += 1
     }
@@ -213,9 +213,8 @@ class Walk {
   }
 
   #unexpected(wanted: string): HearthError {
-    return this.#at >= this.#bytes.length
-      ? invalid(`ends where ${wanted} is wanted`)
-      : invalid(`has no ${wanted}`, this.#at)
+    if (this.#at >= this.#bytes.length) return invalid(`ends where ${wanted} is wanted`)
+    return invalid(`has something else than ${wanted}`, this.#at)
   }
 }
 

@@ -20,8 +20,3 @@ export function spliceBody(bytes: Buffer, replacements: readonly Replacement[]):
   pieces.push(bytes.subarray(from))
   return pieces.filter((piece) => piece.length > 0)
 }
-
-/** The sum of the lengths, in bytes. */
-export function byteLength(pieces: readonly Buffer[]): number {
-  return pieces.reduce((sum, piece) => sum + piece.length, 0)
-}

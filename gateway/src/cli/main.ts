@@ -1,6 +1,6 @@
 import { ConfigError, loadConfig } from '../config.ts'
 import { KeysFileError } from '../keys/keys-file.ts'
-import { keysHelp, runKeys } from './keys.ts'
+import { runKeys } from './keys.ts'
 import { exitCode, type Terminal, UsageError } from './terminal.ts'
 
 const help = `hearth: the command line of the gateway
@@ -43,7 +43,7 @@ function checkConfig(args: readonly string[], terminal: Terminal): number {
 
 function report(error: unknown, terminal: Terminal): number {
   if (error instanceof UsageError) {
-    terminal.err(`${error.message}\n\n${error.help ?? keysHelp}`)
+    terminal.err(`${error.message}\n\n${error.help ?? help}`)
     return exitCode.usage
   }
   if (error instanceof ConfigError || error instanceof KeysFileError) {

@@ -32,8 +32,9 @@ const absentHash = Buffer.from(hashKey(''))
  * keys and says so. Throws a KeysFileError when the file cannot be used at the start. The caller closes it.
  */
 export function openKeyring(options: KeyringOptions): Keyring {
-  let keys = index(readKeysFile(options.path))
+  // The mark comes before the keys: a change between the two is then seen at the next look.
   let mark = markOf(options.path)
+  let keys = index(readKeysFile(options.path))
   const follow = () => {
     const seen = markOf(options.path)
     if (seen === mark) return
@@ -71,6 +72,10 @@ function identify(keys: ReadonlyMap<string, KeyRecord>, text: string, nowMs: num
 
 /** Tells one version of the file from another: a mounted secret is swapped by a link, so the inode counts too. */
 function markOf(path: string): string {
-  const stat = statSync(path, { throwIfNoEntry: false })
-  return stat === undefined ? 'absent' : `${stat.ino}:${stat.size}:${stat.mtimeMs}`
+  try {
+    const { ino, size, mtimeMs } = statSync(path)
+    return `${ino}:${size}:${mtimeMs}`
+  } catch (error) {
+    return `not there: ${error}`
+  }
 }

@@ -8,7 +8,7 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
@@ -80,13 +80,29 @@ function takeLock(lock: string): void {
       return
     } catch (error) {
       if (!(error instanceof Error) || Reflect.get(error, 'code') !== 'EEXIST') throw error
-      // A writer that was killed leaves its lock behind; no write takes this long.
-      const since = statSync(lock, { throwIfNoEntry: false })?.mtimeMs
-      if (since !== undefined && Date.now() - since > lockStaleMs) rmSync(lock, { force: true })
+      if (isStale(lock)) removeStale(lock)
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
     }
   }
   throw new KeysFileError(`Another program holds "${lock}"; remove it if none is running`)
+}
+
+/** A writer that was killed leaves its lock behind; no write takes this long. */
+function isStale(lock: string): boolean {
+  const since = statSync(lock, { throwIfNoEntry: false })?.mtimeMs
+  return since !== undefined && Date.now() - since > lockStaleMs
+}
+
+/** One program at a time looks and removes: a second one might remove the lock that a third took in between. */
+function removeStale(lock: string): void {
+  const turn = `${lock}.stale`
+  try {
+    closeSync(openSync(turn, 'wx', 0o600))
+  } catch {
+    return
+  }
+  if (isStale(lock)) rmSync(lock, { force: true })
+  rmSync(turn, { force: true })
 }
 
 function writeAtomically(path: string, text: string): void {
@@ -94,7 +110,8 @@ function writeAtomically(path: string, text: string): void {
   try {
     const file = openSync(fresh, 'wx', 0o600)
     try {
-      writeSync(file, text)
+      // Unlike one write, this goes on until the disk took everything or an error was thrown.
+      writeFileSync(file, text)
       fsyncSync(file)
     } finally {
       closeSync(file)

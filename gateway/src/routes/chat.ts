@@ -1,4 +1,5 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import type { Admission } from '../admission.ts'
 import type { BodyBudget } from '../body/budget.ts'
 import { readFields } from '../body/fields.ts'
 import { readBody } from '../body/read.ts'
@@ -13,6 +14,7 @@ import type { RelayOutcome } from '../upstream/relay.ts'
 export interface InferenceDeps {
   readonly config: Pick<Config, 'limits' | 'timeouts' | 'engineApiKey'>
   readonly engines: Engines
+  readonly admission: Admission
   readonly budget: BodyBudget
   readonly now: () => number
 }
@@ -67,7 +69,7 @@ async function send(
 ): Promise<RelayOutcome> {
   const request = c.get('request')
   const { engine } = checked.route
-  const lease = await engine.admission.admit(request.abort.signal, deps.now)
+  const lease = await deps.admission.admit(engine.config.name, request.abort.signal, deps.now)
   request.log['queueMs'] = lease.queuedMs
   try {
     return await forward({

@@ -1,12 +1,10 @@
-import { Admission } from '../admission.ts'
 import type { Config, EngineConfig, ModelConfig } from '../config.ts'
 import { createUpstream, type Upstream } from '../upstream/transport.ts'
 
-/** One engine at work: its road, its line, and what was last seen of it. */
+/** One engine at work: its settings and its road. */
 export interface Engine {
   readonly config: EngineConfig
   readonly upstream: Upstream
-  readonly admission: Admission
 }
 
 /** A model and the engine that serves it. */
@@ -52,11 +50,6 @@ function createEngine(engine: EngineConfig, config: Config): Engine {
       mesh: config.mesh,
       engineApiKey: config.engineApiKey,
       timeouts: config.timeouts,
-    }),
-    admission: new Admission({
-      capacity: engine.capacity,
-      queueMax: config.limits.queueMax,
-      queueMs: config.timeouts.queueMs,
     }),
   }
 }

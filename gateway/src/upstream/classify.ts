@@ -33,15 +33,17 @@ export function classify(error: unknown, state: AttemptState): HearthError {
   const details = { cause: error, detail: `${code}${state.answered ? ' after the head of the answer' : ''}` }
   if (code === 'UND_ERR_HEADERS_TIMEOUT') return new HearthError('engine_timeout', details)
   if (code === 'UND_ERR_BODY_TIMEOUT') return new HearthError('engine_stalled', details)
-  if (notReached.has(code)) return new HearthError('engine_unreachable', details)
-  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW')
+  if (!state.answered && notReached.has(code)) return new HearthError('engine_unreachable', details)
+  if (code.startsWith('HPE_') || code === 'HTTPParserError' || code === 'UND_ERR_HEADERS_OVERFLOW')
     return new HearthError('engine_bad_answer', details)
-  if (!cutOff.has(code)) return new HearthError('internal_error', details)
+  if (!cutOff.has(code) && !notReached.has(code)) return new HearthError('internal_error', details)
   // A tunnel that opens and then closes without a word: the home took it, but its ingress is not there.
   return new HearthError(!state.answered && state.viaMesh ? 'ingress_down' : 'engine_died', details)
 }
 
+/** undici names an answer that is no HTTP by its class alone. */
 function codeOf(error: unknown): string {
-  const code: unknown = error !== null && typeof error === 'object' ? Reflect.get(error, 'code') : undefined
-  return typeof code === 'string' ? code : 'unknown'
+  if (!(error instanceof Error)) return 'unknown'
+  const code: unknown = Reflect.get(error, 'code')
+  return typeof code === 'string' ? code : error.name
 }

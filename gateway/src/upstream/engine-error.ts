@@ -11,6 +11,9 @@ export interface EngineFailure {
 /** An error body longer than this is cut: engines echo what they were sent. */
 export const errorBodyBytesMax = 64 * 1024
 const messageCharsMax = 2048
+/** How engines say that the conversation is too long; the wording differs between their versions. */
+const contextWords =
+  /maximum context length|(exceeds? the|longer than the) (available|maximum|model's).{0,80}?(context|length)|^Input length/i
 
 /**
  * An engine's error in our shape. What the caller did wrong keeps the engine's words (without long runs of base64);
@@ -18,21 +21,17 @@ const messageCharsMax = 2048
  */
 export function fromEngine(failure: EngineFailure): HearthError {
   const said = readError(failure)
-  const detail = `The engine answered ${failure.status}: ${(said?.message ?? failure.body.toString('latin1')).slice(0, 500)}`
+  const detail = `The engine answered ${failure.status}: ${tidy(said?.message ?? failure.body.toString('utf8')).slice(0, 500)}`
   const code = codeFor(failure, said?.message ?? '')
   if (code !== 'invalid_request' && code !== 'context_length_exceeded')
     return new HearthError(code, { source: 'engine', detail })
-  return new HearthError(code, { source: 'engine', detail, message: tidy(said?.message), param: said?.param })
+  return new HearthError(code, { source: 'engine', detail, message: said && tidy(said.message), param: said?.param })
 }
 
 function codeFor({ status, contentType }: EngineFailure, message: string): ErrorCode {
   const spokenByIngress = !/json/i.test(contentType)
   if (status === 400 || status === 413 || status === 422) {
-    return /maximum context length|exceeds? the (available|maximum|model's).*(context|length)|^Input length/i.test(
-      message,
-    )
-      ? 'context_length_exceeded'
-      : 'invalid_request'
+    return contextWords.test(message) ? 'context_length_exceeded' : 'invalid_request'
   }
   if (status === 429 || (status === 503 && /busy/i.test(message))) return 'queue_full'
   if (spokenByIngress && (status === 404 || status === 502 || status === 503 || status === 504))
@@ -59,6 +58,6 @@ function field(value: unknown, key: string): unknown {
   return value !== null && typeof value === 'object' ? Reflect.get(value, key) : undefined
 }
 
-function tidy(message: string | undefined): string | undefined {
-  return message?.replace(/[A-Za-z0-9+/=]{200,}/g, '…').slice(0, messageCharsMax)
+function tidy(message: string): string {
+  return message.replace(/[A-Za-z0-9+/=]{200,}/g, '…').slice(0, messageCharsMax)
 }

@@ -1,5 +1,4 @@
 import type { ServerResponse } from 'node:http'
-import { byteLength } from '../body/splice.ts'
 import type { Timeouts } from '../config.ts'
 import { engineRequestHeaders } from './headers.ts'
 import { Relay, type RelayOutcome } from './relay.ts'
@@ -37,7 +36,7 @@ export function forward(attempt: Attempt): Promise<RelayOutcome> {
   const headers = engineRequestHeaders({
     requestId: attempt.requestId,
     engineApiKey: attempt.engineApiKey,
-    bodyBytes: byteLength(body),
+    bodyBytes: body.reduce((sum, piece) => sum + piece.length, 0),
     stream,
   })
   const firstByteMs = stream ? timeouts.streamFirstByteMs : timeouts.plainFirstByteMs

@@ -1,0 +1,65 @@
+import { deepEqual, equal, ok, throws } from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { HearthError } from '../errors.ts'
+import { BodyBudget, type Reservation } from './budget.ts'
+
+const noRoom = (error: unknown) => error instanceof HearthError && error.code === 'body_budget'
+
+test('a reservation takes what it grows to, and gives it back once', () => {
+  const budget = new BodyBudget(100)
+  const held = budget.open()
+  held.growTo(40)
+  held.growTo(60)
+  equal(budget.bytesHeld, 60)
+  held.release()
+  held.release()
+  equal(budget.bytesHeld, 0)
+})
+
+test('growTo() throws body_budget when there is no room, and keeps what was held', () => {
+  const budget = new BodyBudget(100)
+  const [one, two] = [budget.open(), budget.open()]
+  one.growTo(70)
+  two.growTo(30)
+  throws(() => two.growTo(31), noRoom)
+  equal(budget.bytesHeld, 100)
+  one.release()
+  two.growTo(100)
+  equal(budget.bytesHeld, 100)
+})
+
+test('growTo() never shrinks a reservation', () => {
+  const budget = new BodyBudget(100)
+  const held = budget.open()
+  held.growTo(50)
+  held.growTo(10)
+  equal(budget.bytesHeld, 50)
+})
+
+test('whatever is opened, grown and released, the budget holds the sum of what is open and never more than it may', () => {
+  const move = fc.record({ do: fc.constantFrom('open', 'grow', 'release'), pick: fc.nat(50), bytes: fc.nat(60) })
+  fc.assert(
+    fc.property(fc.nat(120), fc.array(move, { maxLength: 60 }), (bytesMax, moves) => {
+      const budget = new BodyBudget(bytesMax)
+      const open = new Map<Reservation, number>()
+      const sum = () => [...open.values()].reduce((total, bytes) => total + bytes, 0)
+      for (const { do: verb, pick, bytes } of moves) {
+        const [held, before = 0] = [...open][pick % open.size] ?? []
+        if (verb === 'open' || held === undefined) open.set(budget.open(), 0)
+        else if (verb === 'release') {
+          held.release()
+          open.delete(held)
+        } else if (sum() + Math.max(0, bytes - before) > bytesMax) throws(() => held.growTo(bytes), noRoom)
+        else {
+          held.growTo(bytes)
+          open.set(held, Math.max(before, bytes))
+        }
+        ok(budget.bytesHeld <= bytesMax)
+        equal(budget.bytesHeld, sum())
+      }
+      for (const held of open.keys()) held.release()
+      deepEqual(budget.bytesHeld, 0)
+    }),
+  )
+})

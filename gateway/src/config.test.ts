@@ -1,0 +1,126 @@
+import { deepEqual, equal, ok, throws } from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { ConfigError, type Env, loadConfig } from './config.ts'
+
+const smallest = "engines: [{ name: gpu, url: 'http://gpu', kind: vllm }]\nmodels: [{ id: m, engine: gpu }]\n"
+let folder: string
+
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'hearth-config-'))
+})
+
+after(() => rmSync(folder, { recursive: true }))
+
+function envOf(yaml: string, more: Env = {}): Env {
+  return { HEARTH_CONFIG_YAML: yaml, HEARTH_KEYS_FILE: 'keys.json', ...more }
+}
+
+function fileOf(name: string, text: string): string {
+  writeFileSync(join(folder, name), text)
+  return join(folder, name)
+}
+
+test('the smallest file and one variable are enough; all else has its default', () => {
+  const { host, port, keysFile, mesh, engineApiKey, log, cors, limits, timeouts } = loadConfig(envOf(smallest))
+  deepEqual(
+    { host, port, keysFile, mesh, engineApiKey, log, cors },
+    {
+      host: '0.0.0.0',
+      port: 8080,
+      keysFile: 'keys.json',
+      mesh: { host: '127.0.0.1', port: 7080 },
+      engineApiKey: undefined,
+      log: 'json',
+      cors: { origins: [] },
+    },
+  )
+  deepEqual(limits, { bodyBytesMax: 31_457_280, bodyBytesInFlight: 268_435_456, queueMax: 64 })
+  ok(timeouts.drainMs < 9500 && timeouts.totalMs < 3_600_000)
+})
+
+test('every value of the file is read', () => {
+  const { engines, models, cors, limits, timeouts } = loadConfig(
+    envOf(`
+engines: [{ name: gpu, url: 'https://gpu.example:8443/', via: 'mesh:gpu', kind: llamacpp, capacity: 3 }]
+models:
+  - { id: Org/Model-7B:q4, engine: gpu, served: other, aliases: [fast], context: 4096,
+      vision: { coordinates: relative-1000, factor: 32, minPixels: 1, maxPixels: 2, maxSide: 3 } }
+cors: { origins: ['*', 'https://me.example'] }
+limits: { bodyBytesMax: 10, bodyBytesInFlight: 20, queueMax: 0 }
+timeouts: { connectMs: 1, drainMs: 9000, totalMs: 2147483647 }
+`),
+  )
+  deepEqual(engines, [
+    { name: 'gpu', url: 'https://gpu.example:8443/', via: 'mesh:gpu', kind: 'llamacpp', capacity: 3 },
+  ])
+  const vision = { coordinates: 'relative-1000', factor: 32, minPixels: 1, maxPixels: 2, maxSide: 3 }
+  deepEqual(models, [
+    { id: 'Org/Model-7B:q4', engine: 'gpu', served: 'other', aliases: ['fast'], context: 4096, vision },
+  ])
+  deepEqual(cors.origins, ['*', 'https://me.example'])
+  deepEqual(limits, { bodyBytesMax: 10, bodyBytesInFlight: 20, queueMax: 0 })
+  deepEqual([timeouts.connectMs, timeouts.drainMs, timeouts.totalMs, timeouts.queueMs], [1, 9000, 2147483647, 60_000])
+})
+
+test('every variable is read, without the white space around it', () => {
+  const { host, port, keysFile, mesh, engineApiKey, log } = loadConfig(
+    envOf(smallest, {
+      PORT: ' 9090\n',
+      HEARTH_HOST: '127.0.0.1 ',
+      HEARTH_KEYS_FILE: ' /secrets/keys.json\n',
+      HEARTH_MESH_ADDR: '[::1]:7081',
+      HEARTH_ENGINE_API_KEY: 'sk-1\n',
+      HEARTH_LOG: 'pretty',
+    }),
+  )
+  deepEqual(
+    [host, port, keysFile, mesh, engineApiKey, log],
+    ['127.0.0.1', 9090, '/secrets/keys.json', { host: '::1', port: 7081 }, 'sk-1', 'pretty'],
+  )
+})
+
+test('a variable that is set to nothing is as good as not set', () => {
+  const blank = { PORT: '', HEARTH_HOST: ' ', HEARTH_MESH_ADDR: '', HEARTH_ENGINE_API_KEY: '\n', HEARTH_LOG: '' }
+  deepEqual(loadConfig(envOf(smallest, blank)), loadConfig(envOf(smallest)))
+})
+
+test('the file is read from HEARTH_CONFIG, and HEARTH_CONFIG_YAML goes before it', () => {
+  const path = fileOf('hearth.yaml', smallest.replaceAll('gpu', 'home'))
+  const env = { HEARTH_CONFIG: path, HEARTH_KEYS_FILE: 'keys.json' }
+  equal(loadConfig(env).engines[0]?.name, 'home')
+  equal(loadConfig({ ...env, HEARTH_CONFIG_YAML: smallest }).engines[0]?.name, 'gpu')
+})
+
+test('JSON is YAML: the file may be either', () => {
+  const document = { engines: [{ name: 'gpu', url: 'http://gpu', kind: 'vllm' }], models: [{ id: 'm', engine: 'gpu' }] }
+  deepEqual(loadConfig(envOf(JSON.stringify(document))), loadConfig(envOf(smallest)))
+})
+
+test('the key of the engines may be mounted as a file, which goes before the variable', () => {
+  const path = fileOf('engine-key', 'sk-mounted\n')
+  const env = { HEARTH_ENGINE_API_KEY: 'sk-plain', HEARTH_ENGINE_API_KEY_FILE: path }
+  equal(loadConfig(envOf(smallest, env)).engineApiKey, 'sk-mounted')
+})
+
+test('an address of an engine may name any port, also the usual one of its scheme', () => {
+  for (const url of ['http://gpu', 'http://gpu:80', 'https://gpu:443/', 'http://[::1]:8000', 'http://10.0.0.7:8000'])
+    equal(loadConfig(envOf(smallest.replace('http://gpu', url))).engines[0]?.url, url)
+})
+
+test('an origin with a slash at its end is the origin that browsers send', () => {
+  const yaml = `${smallest}cors: { origins: ['https://me.example/'] }`
+  deepEqual(loadConfig(envOf(yaml)).cors.origins, ['https://me.example'])
+})
+
+test('the configuration cannot be changed afterwards', () => {
+  const config = loadConfig(envOf(smallest))
+  throws(() => Object.assign(config, { port: 1 }), TypeError)
+})
+
+test('a ConfigError counts its problems and lists each on its own line', () => {
+  const error = new ConfigError(['one', 'two'])
+  equal(error.message, 'The configuration has 2 problem(s):\n  - one\n  - two')
+})

@@ -1,0 +1,143 @@
+import { spawn } from 'node:child_process'
+import { run } from 'node:test'
+import { findWrongImports } from './check-imports.ts'
+
+export interface Tally {
+  passed: number
+  failed: number
+  skipped: number
+}
+
+export interface Stage {
+  readonly name: string
+  readonly run: () => Promise<Tally>
+  /** Left out by --quick. */
+  readonly slow?: boolean
+}
+
+type CheckName = 'format and lint' | 'types' | 'types of the page' | 'imports' | 'build'
+
+const commands: Readonly<Record<Exclude<CheckName, 'imports'>, readonly string[]>> = {
+  'format and lint': ['node_modules/.bin/biome', 'check', '--error-on-warnings', '.'],
+  types: ['node_modules/.bin/tsc', '-p', 'tsconfig.json'],
+  'types of the page': ['node_modules/.bin/tsc', '-p', 'client-web/tsconfig.json'],
+  build: [process.execPath, 'gateway/dev/build.ts'],
+}
+
+/** Runs the named checks; each counts as one test. */
+export async function check(
+  names: readonly CheckName[] = ['format and lint', 'types', 'types of the page', 'imports'],
+): Promise<Tally> {
+  const tally = { passed: 0, failed: 0, skipped: 0 }
+  for (const name of names) {
+    const problem = name === 'imports' ? findWrongImports('gateway/src').join('\n') : await problemOf(commands[name])
+    report(tally, problem === '' ? 'pass' : 'fail', name, problem)
+  }
+  return tally
+}
+
+/** `go vet`, `gofmt` and `go test` of a module, counted test by test. */
+export async function goTests(folder: string): Promise<Tally> {
+  const tally = { passed: 0, failed: 0, skipped: 0 }
+  const complaints = await problemOf(['go', 'vet', './...'], folder)
+  report(tally, complaints === '' ? 'pass' : 'fail', 'go vet', complaints)
+  const unformatted = await outputOf(['gofmt', '-l', '.'], folder)
+  report(tally, unformatted.text.trim() === '' ? 'pass' : 'fail', 'gofmt', unformatted.text)
+  const { text, code } = await outputOf(['go', 'test', '-json', './...'], folder)
+  const outputs = new Map<string, string>()
+  const before = tally.failed
+  for (const event of text.split('\n').flatMap(parseGoEvent)) {
+    const key = `${event.Package} ${event.Test}`
+    if (event.Action === 'output') outputs.set(key, (outputs.get(key) ?? '') + (event.Output ?? ''))
+    else if (event.Action === 'pass' || event.Action === 'fail' || event.Action === 'skip') {
+      report(tally, event.Action, event.Test, outputs.get(key) ?? '')
+    }
+  }
+  if (code !== 0 && tally.failed === before) report(tally, 'fail', 'go test', text.slice(-4000))
+  return tally
+}
+
+interface GoEvent {
+  readonly Action: string
+  readonly Package: string
+  readonly Test: string
+  readonly Output?: string
+}
+
+function parseGoEvent(line: string): GoEvent[] {
+  if (!line.startsWith('{')) return []
+  const event: GoEvent = JSON.parse(line)
+  return event.Test === undefined ? [] : [event]
+}
+
+const fileMs = 10 * 60_000
+
+/** Runs test files with node:test, each in its own process; prints failures and skips with their reasons. */
+export async function nodeTests(
+  files: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  concurrency = 2,
+  timeoutMs = fileMs,
+): Promise<Tally> {
+  const tally = { passed: 0, failed: 0, skipped: 0 }
+  const saved = { ...process.env }
+  Object.assign(process.env, env)
+  try {
+    const events = run({ files: [...files], concurrency, timeout: timeoutMs })
+    for await (const { type, data } of events) {
+      if (type === 'test:stdout' || type === 'test:stderr') process.stdout.write(indent(data.message))
+      if (type !== 'test:pass' && type !== 'test:fail') continue
+      if (data.details.type === 'suite') continue
+      const skipped = data.skip !== undefined && data.skip !== false
+      const place = `${data.name}${data.file === undefined ? '' : `  (${data.file.replace(`${process.cwd()}/`, '')})`}`
+      if (skipped) report(tally, 'skip', place, typeof data.skip === 'string' ? data.skip : 'no reason given')
+      else if (type === 'test:pass') report(tally, 'pass', place)
+      else report(tally, 'fail', place, describeFailure(data.details.error))
+    }
+  } finally {
+    for (const name of Object.keys(env)) delete process.env[name]
+    Object.assign(process.env, saved)
+  }
+  return tally
+}
+
+function describeFailure(error: Error): string {
+  const cause = error.cause instanceof Error ? error.cause : error
+  return cause.stack ?? String(cause)
+}
+
+function report(tally: Tally, outcome: 'pass' | 'fail' | 'skip', name: string, text = ''): void {
+  if (outcome === 'pass') tally.passed += 1
+  if (outcome === 'fail') tally.failed += 1
+  if (outcome === 'skip') tally.skipped += 1
+  const mark = { pass: '✔', fail: '✖', skip: '﹣' }[outcome]
+  process.stdout.write(`  ${mark} ${name}\n`)
+  if (outcome !== 'pass') process.stdout.write(indent(outcome === 'skip' ? `skipped: ${text}` : text))
+}
+
+function indent(text: string): string {
+  return `${text.trimEnd().replace(/^/gm, '      ')}\n`
+}
+
+async function problemOf(command: readonly string[], cwd = '.'): Promise<string> {
+  const { code, text } = await outputOf(command, cwd)
+  return code === 0 ? '' : text || `${command.join(' ')} ended with ${code}`
+}
+
+function outputOf(
+  [program = '', ...args]: readonly string[],
+  cwd: string,
+): Promise<{ code: number | null; text: string }> {
+  const { promise, resolve, reject } = Promise.withResolvers<{ code: number | null; text: string }>()
+  const child = spawn(program, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+  let text = ''
+  child.stdout.on('data', (chunk) => {
+    text += chunk
+  })
+  child.stderr.on('data', (chunk) => {
+    text += chunk
+  })
+  child.on('error', reject)
+  child.on('close', (code) => resolve({ code, text }))
+  return promise
+}

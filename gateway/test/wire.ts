@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict'
+import { type FakeEngine, startEngine } from './fake-engine.ts'
+import { assertNothingLeft, type Gateway, type GatewayOptions, startGateway } from './harness.ts'
+import { exchangeRaw } from './raw-client.ts'
+
+/** The model that the scripted engine serves. */
+export const model = 'qwen2.5-vl-tiny'
+export const chatPath = '/v1/chat/completions'
+
+export interface Pair {
+  readonly engine: FakeEngine
+  readonly gateway: Gateway
+}
+
+export interface PairOptions extends Omit<GatewayOptions, 'config'> {
+  /** Merged into the engine's and the first model's entry. */
+  readonly engineConfig?: object
+  readonly modelConfig?: object
+  /** Further sections of hearth.yaml. */
+  readonly sections?: object
+}
+
+/** A gateway in front of a scripted engine, no mesh between; given to `use`, then proved to have left nothing. */
+export async function withPair(options: PairOptions, use: (pair: Pair) => Promise<void>): Promise<void> {
+  await using engine = await startEngine()
+  const { engineConfig, modelConfig, sections, ...rest } = options
+  const config = {
+    engines: [{ name: 'gpu', url: engine.url, kind: 'vllm', ...engineConfig }],
+    models: [{ id: model, engine: 'gpu', ...modelConfig }],
+    ...sections,
+  }
+  const gateway = await startGateway({ config, ...rest, env: { HEARTH_HOST: '127.0.0.1', ...rest.env } })
+  try {
+    await use({ engine, gateway })
+    engine.release()
+    await assertNothingLeft(gateway, engine)
+  } finally {
+    await gateway[Symbol.asyncDispose]()
+  }
+}
+
+/** A chat request, ready for fetch. */
+export function chat(gateway: Gateway, fields: object = {}, init: RequestInit = {}): Promise<Response> {
+  return fetch(`${gateway.url}${chatPath}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${gateway.key}`, 'content-type': 'application/json' },
+    body: chatBody(fields),
+    ...init,
+  })
+}
+
+export function chatBody(fields: object = {}): string {
+  return JSON.stringify({ model, messages: [{ role: 'user', content: 'Say something.' }], ...fields })
+}
+
+/** The headers of a raw chat request. */
+export function rawHeaders(gateway: Gateway): Record<string, string> {
+  return { authorization: `Bearer ${gateway.key}`, 'content-type': 'application/json' }
+}
+
+/** The one shape of every error: exactly these keys, a known code, a request id, who made it. */
+export async function assertError(response: Response, status: number, code: string): Promise<Record<string, unknown>> {
+  const text = await response.text()
+  assert.equal(response.status, status, text)
+  const body = JSON.parse(text)
+  assert.deepEqual(Object.keys(body), ['error'])
+  assert.deepEqual(Object.keys(body.error), ['message', 'type', 'param', 'code'])
+  assert.equal(body.error.code, code)
+  assert.match(response.headers.get('x-request-id') ?? '', /^[0-9a-f-]{36}$/)
+  assert.match(response.headers.get('x-hearth-error-source') ?? '', /^(gateway|engine)$/)
+  if (status === 429 || status === 503) assert.ok(Number(response.headers.get('retry-after')) <= 60)
+  return body.error
+}
+
+/** The events of a finished stream: parsed data, and whether the terminal event came. */
+export function readEvents(text: string): {
+  data: Record<string, unknown>[]
+  errors: Record<string, unknown>[]
+  done: boolean
+} {
+  const events = text.split('\n\n').filter((event) => event !== '')
+  const datas = events.map(
+    (event) =>
+      event
+        .split('\n')
+        .find((line) => line.startsWith('data: '))
+        ?.slice(6) ?? '',
+  )
+  const parsed = datas.filter((data) => data !== '[DONE]' && data !== '').map((data) => JSON.parse(data))
+  return {
+    data: parsed.filter((value) => !('error' in value)),
+    errors: parsed.filter((value) => 'error' in value).map((value) => value.error),
+    done: datas.includes('[DONE]'),
+  }
+}
+
+export { exchangeRaw }
