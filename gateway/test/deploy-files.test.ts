@@ -1,5 +1,5 @@
 import { deepEqual, doesNotMatch, equal, match, ok } from 'node:assert/strict'
-import { globSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse, parseAllDocuments } from 'yaml'
@@ -137,6 +137,18 @@ test('the images hold the programs that the commands name, on the ports that the
   match(read('Dockerfile.gateway'), /^EXPOSE 8080$/m)
   match(read('Dockerfile.client'), /^EXPOSE 8501$/m)
   match(read('Dockerfile.client'), /\bHOST=0\.0\.0\.0 PORT=8501\b/)
+})
+
+test('what the Dockerfiles copy from the repository is there, the page with the settings that its own extend', () => {
+  for (const name of dockerfiles) {
+    const copied = [...read(name).matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(
+      (found) => found[1]?.split(' ') ?? [],
+    )
+    ok(copied.length > 4)
+    for (const path of copied) ok(existsSync(join(repositoryRoot, path)), `${name} copies ${path}`)
+  }
+  match(read('client-web/tsconfig.json'), /"extends": "\.\.\/tsconfig\.json"/)
+  match(read('Dockerfile.client'), /^COPY .*\btsconfig\.json\b/m)
 })
 
 test('nothing is pushed to or pulled from the registry that was closed', () => {
