@@ -33,6 +33,7 @@ export function describeJourney(name: string, startTarget: StartTarget): void {
       const lengths = await seenLengths(page)
       assert.ok(lengths.length >= 3, `the answer was seen at these lengths: ${lengths.join(', ')}`)
       assert.match(await page.locator('.stats').innerText(), /tok\/s[\s\S]*tokens[\s\S]*first token/)
+      await target.onAnswered?.(page)
       await page.context().close()
     })
 

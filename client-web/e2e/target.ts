@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { Page } from 'playwright-core'
 import { build } from 'vite'
 import { createPageServer } from '../server.ts'
 import { type ScriptedGateway, startScriptedGateway } from './scripted-gateway.ts'
@@ -9,6 +10,8 @@ export interface Target {
   readonly key: string
   /** Resolves when the engine or gateway has noticed that the reader of the newest stream left; absent where nobody can tell. */
   waitForAbort?(): Promise<void>
+  /** Called with the page once a whole answer stands on it, for a picture. */
+  onAnswered?(page: Page): Promise<void>
   close(): Promise<void>
 }
 

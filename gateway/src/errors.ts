@@ -216,7 +216,8 @@ export function errorHeaders(error: HearthError): Record<string, string> {
     'x-hearth-error-source': error.source,
   }
   if (row.retryAfterS !== undefined) headers['retry-after'] = String(row.retryAfterS)
-  else if (row.status >= 500) headers['x-should-retry'] = 'false'
+  // SDKs repeat a 408 by themselves too, and would upload the same large body over the same thin line.
+  else if (row.status >= 500 || row.status === 408) headers['x-should-retry'] = 'false'
   return headers
 }
 
