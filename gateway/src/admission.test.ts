@@ -1,4 +1,5 @@
 import { deepEqual, equal, rejects, throws } from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { beforeEach, type TestContext, test } from 'node:test'
 import { Admission, type Lease } from './admission.ts'
 import { HearthError } from './errors.ts'
@@ -117,6 +118,19 @@ test('admit() refuses a caller who is gone already, though a slot is free', asyn
   const reason = new HearthError('client_gone')
   await rejects(admission.admit('gpu', AbortSignal.abort(reason), now), (error) => error === reason)
   equal(admission.inFlight, 0)
+})
+
+test('whoever waited and was let in leaves no timer and no listener behind', async () => {
+  const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
+  const before = timers()
+  const admission = new Admission([{ name: 'gpu', capacity: 1 }], limits)
+  const lease = await admission.admit('gpu', never, now)
+  const { signal } = new AbortController()
+  const waiting = admission.admit('gpu', signal, now)
+  deepEqual([timers() - before, getEventListeners(signal, 'abort').length], [1, 1])
+  lease.release()
+  ;(await waiting).release()
+  deepEqual([timers() - before, getEventListeners(signal, 'abort').length], [0, 0])
 })
 
 test('a second release of one lease frees nothing', async () => {

@@ -1,7 +1,7 @@
 import { deepEqual, equal, match } from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { createLog, type Fields, type Severity } from './log.ts'
+import { createLog, type Fields, joinLines, type Severity } from './log.ts'
 
 const time = new Date('2026-02-03T04:05:06.789Z')
 
@@ -57,4 +57,18 @@ test('a pretty record shows the time of day, the severity, the message and the f
   const [line = '', bare = ''] = linesOf('pretty', ['INFO', 'request', { status: 200, model: 'a b' }], ['ERROR', 'oh'])
   equal(line, '04:05:06.789 INFO    request status=200 model="a b"\n')
   match(bare, /^04:05:06.789 ERROR {3}oh\n$/)
+})
+
+test('joinLines() writes the lines of one turn together, in order, and what is left when it is flushed', async () => {
+  const writes: string[] = []
+  const lines = joinLines((text) => writes.push(text))
+  lines.write('a\n')
+  lines.write('b\n')
+  deepEqual(writes, [])
+  await new Promise((resolve) => setImmediate(resolve))
+  deepEqual(writes, ['a\nb\n'])
+  lines.write('c\n')
+  lines.flush()
+  await new Promise((resolve) => setImmediate(resolve))
+  deepEqual(writes, ['a\nb\n', 'c\n'])
 })

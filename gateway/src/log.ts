@@ -32,3 +32,23 @@ function shorten(fields: Fields): Record<string, string | number | boolean> {
   }
   return out
 }
+
+/**
+ * Joins the lines of one turn of the event loop into one write, which under load saves a system call per request.
+ * `flush` writes what is left, at once; call it before the process ends.
+ */
+export function joinLines(write: (text: string) => void): { write(line: string): void; flush(): void } {
+  let waiting = ''
+  const flush = () => {
+    const text = waiting
+    waiting = ''
+    if (text !== '') write(text)
+  }
+  return {
+    write: (line) => {
+      if (waiting === '') setImmediate(flush)
+      waiting += line
+    },
+    flush,
+  }
+}

@@ -6,7 +6,7 @@ import { type Config, ConfigError, loadConfig } from './config.ts'
 import { InFlight } from './edge/lifecycle.ts'
 import { type Keyring, openKeyring } from './keys/keyring.ts'
 import { KeysFileError } from './keys/keys-file.ts'
-import { createLog, type Log } from './log.ts'
+import { createLog, joinLines, type Log } from './log.ts'
 import { unsafeNode } from './node-floor.ts'
 import { createEngines, type Engines } from './routing/engines.ts'
 
@@ -28,12 +28,7 @@ interface Running {
 function main(): void {
   const problem = process.env['NODE_ENV'] === 'production' ? unsafeNode(process.version) : undefined
   const allowed = process.env['HEARTH_ALLOW_UNSAFE_NODE'] === '1'
-  const early = createLog(
-    'json',
-    (line) => process.stdout.write(line),
-    () => new Date(),
-  )
-  if (problem !== undefined) early('ERROR', 'unsafe node', { problem, allowed })
+  if (problem !== undefined) openLog('json')('ERROR', 'unsafe node', { problem, allowed })
   if (problem !== undefined && !allowed) {
     process.exitCode = exitConfig
     return
@@ -47,12 +42,14 @@ function main(): void {
   }
 }
 
+function openLog(form: Config['log']): Log {
+  const lines = joinLines((text) => process.stdout.write(text))
+  process.on('exit', lines.flush)
+  return createLog(form, lines.write, () => new Date())
+}
+
 function start(config: Config): Running & { config: Config } {
-  const log = createLog(
-    config.log,
-    (line) => process.stdout.write(line),
-    () => new Date(),
-  )
+  const log = openLog(config.log)
   const keyring = openKeyring({
     path: config.keysFile,
     everyMs: keysEveryMs,

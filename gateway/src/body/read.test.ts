@@ -8,7 +8,7 @@ import { HearthError } from '../errors.ts'
 import { BodyBudget } from './budget.ts'
 import { type ReadLimits, readBody } from './read.ts'
 
-const limits: ReadLimits = { bytesMax: 200_000, idleMs: 60_000, totalMs: 60_000 }
+const limits: ReadLimits = { bytesMax: 200_000, idleMs: 5000, totalMs: 5000 }
 const never = new AbortController().signal
 const chunkedHead = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n'
 

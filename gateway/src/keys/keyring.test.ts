@@ -1,5 +1,5 @@
 import { deepEqual, equal, match, throws } from 'node:assert/strict'
-import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
@@ -173,9 +173,11 @@ test('a mounted secret that is swapped by its link is followed, though size and 
   const old = addKey()
   renameSync(path, join(folder, 'one'))
   symlinkSync('one', path)
+  utimesSync(path, 1, 1)
   const keyring = openRing(2000)
   path = join(folder, 'two')
   const fresh = addKey()
+  for (const name of ['one', 'two']) utimesSync(join(folder, name), 1, 1)
   symlinkSync('two', join(folder, 'next'))
   renameSync(join(folder, 'next'), join(folder, 'keys.json'))
   t.mock.timers.tick(2000)

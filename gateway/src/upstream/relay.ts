@@ -86,7 +86,8 @@ export class Relay implements Dispatcher.DispatchHandler {
     const own: Record<string, string> = { ...callerAnswerHeaders(headers), ...this.#options.headers }
     if (this.#mode === 'events') own['x-accel-buffering'] = 'no'
     this.#options.response.writeHead(status, own)
-    this.#options.response.flushHeaders()
+    // A stream may be silent for long after its head; the head of a plain answer leaves with its first bytes.
+    if (this.#mode === 'events') this.#options.response.flushHeaders()
   }
 
   onResponseData(_controller: Controller, chunk: Buffer): void {
