@@ -44,7 +44,7 @@ test('the smallest file and one variable are enough; all else has its default', 
 test('every value of the file is read', () => {
   const { engines, models, cors, limits, timeouts } = loadConfig(
     envOf(`
-engines: [{ name: gpu, url: 'https://gpu.example:8443/', via: 'mesh:gpu', kind: llamacpp, capacity: 3 }]
+engines: [{ name: gpu, url: 'http://gpu.example:8443/', via: 'mesh:gpu', kind: llamacpp, capacity: 3 }]
 models:
   - { id: Org/Model-7B:q4, engine: gpu, served: other, aliases: [fast], context: 4096,
       vision: { coordinates: relative-1000, factor: 32, minPixels: 1, maxPixels: 2, maxSide: 3 } }
@@ -53,9 +53,7 @@ limits: { bodyBytesMax: 10, bodyBytesInFlight: 20, queueMax: 0 }
 timeouts: { connectMs: 1, drainMs: 9000, totalMs: 2147483647 }
 `),
   )
-  deepEqual(engines, [
-    { name: 'gpu', url: 'https://gpu.example:8443/', via: 'mesh:gpu', kind: 'llamacpp', capacity: 3 },
-  ])
+  deepEqual(engines, [{ name: 'gpu', url: 'http://gpu.example:8443/', via: 'mesh:gpu', kind: 'llamacpp', capacity: 3 }])
   const vision = { coordinates: 'relative-1000', factor: 32, minPixels: 1, maxPixels: 2, maxSide: 3 }
   deepEqual(models, [
     { id: 'Org/Model-7B:q4', engine: 'gpu', served: 'other', aliases: ['fast'], context: 4096, vision },

@@ -9,26 +9,36 @@ const ms = count.max(2_147_483_647)
 const name = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'wants lower-case letters, digits, ".", "_" and "-"')
 const modelId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/, 'wants letters, digits and . _ : / -')
 
-const engineSchema = z.strictObject({
+const engineBaseSchema = z.strictObject({
   name,
   url: z.url({ protocol: /^https?$/, error: 'wants an http:// or https:// address', abort: true }).refine(isBareUrl, {
     error: 'wants only scheme, host and port: no path, no query, no user',
   }),
   via: z
     .string()
-    .regex(/^mesh:[a-z0-9][a-z0-9_-]*$/, 'wants mesh:NAME, as MESH_UPSTREAMS names it')
+    .regex(/^mesh:[a-z0-9][a-z0-9-]{0,62}$/, 'wants mesh:NAME, as MESH_UPSTREAMS names it')
     .optional(),
   kind: z.enum(['vllm', 'llamacpp', 'sglang', 'openai']),
   capacity: count.max(4096).default(16),
 })
 
-const visionSchema = z.strictObject({
-  coordinates: z.enum(['absolute', 'relative-1000', 'relative-1', 'none']).default('none'),
-  factor: count.default(28),
-  minPixels: count.default(3136),
-  maxPixels: count.default(1_003_520),
-  maxSide: count.default(1024),
+const engineSchema = engineBaseSchema.refine(({ url, via }) => via === undefined || url.startsWith('http:'), {
+  path: ['url'],
+  error: 'wants http:// for an engine behind the mesh: WireGuard encrypts that road already',
 })
+
+const visionSchema = z
+  .strictObject({
+    coordinates: z.enum(['absolute', 'relative-1000', 'relative-1', 'none']).default('none'),
+    factor: count.default(28),
+    minPixels: count.default(3136),
+    maxPixels: count.default(1_003_520),
+    maxSide: count.default(1024),
+  })
+  .refine(({ minPixels, maxPixels }) => minPixels <= maxPixels, {
+    path: ['minPixels'],
+    error: 'wants at most maxPixels',
+  })
 
 const modelSchema = z.strictObject({
   id: modelId,
@@ -170,6 +180,7 @@ function readSecret(env: Env, variable: string, problems: string[]): string | un
   const file = trimmed(env[`${variable}_FILE`])
   try {
     const secret = trimmed(file === undefined ? env[variable] : readFileSync(file, 'utf8'))
+    if (secret === undefined && file !== undefined) problems.push(`${variable}_FILE: "${file}" is empty`)
     if (secret !== undefined && !/^[\x21-\x7e]+$/.test(secret))
       problems.push(`${variable}: holds characters that no header can carry; wants printable ASCII without spaces`)
     return secret

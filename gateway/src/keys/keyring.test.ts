@@ -102,10 +102,20 @@ test('a key is good until the moment it expires', () => {
 test('a key may use the models it names, and every model where it names none', () => {
   const [some, all, none] = [addKey({ models: ['a'] }), addKey(), addKey({ models: [] })]
   const keyring = openRing()
-  const allowed = (key: NewKey) => ['a', 'b'].map((model) => keyring.identify(key.text, nowMs)?.mayUse(model))
+  const allowed = (key: NewKey) =>
+    ['a', 'b'].map((model) => keyring.identify(key.text, nowMs)?.mayUse([model, `${model}-alias`]))
   deepEqual(allowed(some), [true, false])
   deepEqual(allowed(all), [true, true])
   deepEqual(allowed(none), [false, false])
+  const byAlias = addKey({ models: ['b-alias'] })
+  deepEqual(
+    ['a', 'b'].map((model) =>
+      openRing()
+        .identify(byAlias.text, nowMs)
+        ?.mayUse([model, `${model}-alias`]),
+    ),
+    [false, true],
+  )
 })
 
 test('openKeyring() throws when the file is absent or bad at the start', () => {

@@ -7,8 +7,8 @@ import { type KeyRecord, readKeysFile } from './keys-file.ts'
 export interface Caller {
   readonly keyId: string
   readonly keyName: string
-  /** Whether this key may use the model. */
-  mayUse(modelId: string): boolean
+  /** Whether this key may use a model that has these names. */
+  mayUse(names: readonly string[]): boolean
 }
 
 export interface Keyring {
@@ -66,7 +66,7 @@ function identify(keys: ReadonlyMap<string, KeyRecord>, text: string, nowMs: num
   return {
     keyId: record.id,
     keyName: record.name,
-    mayUse: (modelId) => models === undefined || models.includes(modelId),
+    mayUse: (names) => models === undefined || names.some((name) => models.includes(name)),
   }
 }
 

@@ -70,7 +70,7 @@ export function changeKeysFile(path: string, change: (keys: readonly KeyRecord[]
   }
 }
 
-const lockTries = 100
+const lockTries = 600
 const lockStaleMs = 10_000
 
 function takeLock(lock: string): void {

@@ -7,7 +7,7 @@ import { spliceBody } from '../body/splice.ts'
 import type { Config } from '../config.ts'
 import type { AppContext, RequestState } from '../edge/request.ts'
 import { HearthError } from '../errors.ts'
-import type { Engines, ModelRoute } from '../routing/engines.ts'
+import { type Engines, type ModelRoute, namesOf } from '../routing/engines.ts'
 import { forward } from '../upstream/forward.ts'
 import type { RelayOutcome } from '../upstream/relay.ts'
 
@@ -50,7 +50,7 @@ function check(deps: InferenceDeps, request: RequestState, bytes: Buffer): Infer
   const fields = readFields(bytes)
   const route = deps.engines.find(fields.model)
   // A model that this key may not use and one that does not exist get the same answer.
-  if (route === undefined || request.caller?.mayUse(route.model.id) !== true) {
+  if (route === undefined || request.caller?.mayUse(namesOf(route.model)) !== true) {
     throw new HearthError('model_not_found', { param: 'model' })
   }
   Object.assign(request.log, { model: route.model.id, engine: route.engine.config.name, stream: fields.stream })

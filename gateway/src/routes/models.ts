@@ -1,12 +1,12 @@
 import type { AppContext } from '../edge/request.ts'
-import type { Engines } from '../routing/engines.ts'
+import { type Engines, namesOf } from '../routing/engines.ts'
 
 /** Answers the list of models from the config, whether or not the home is awake; names nothing of the engines. */
 export function listModels(engines: Engines, createdS: number) {
   return (c: AppContext): Response => {
     const { caller, headers } = c.get('request')
     const data = engines.models
-      .filter(({ model }) => caller?.mayUse(model.id) === true)
+      .filter(({ model }) => caller?.mayUse(namesOf(model)) === true)
       .map(({ model }) => ({
         id: model.id,
         object: 'model',

@@ -22,6 +22,11 @@ export interface Engines {
   close(): Promise<void>
 }
 
+/** Every name of a model: its id, then its aliases. */
+export function namesOf({ id, aliases }: ModelConfig): readonly string[] {
+  return [id, ...aliases]
+}
+
 /** Builds the table from the config. Opens no connection. */
 export function createEngines(config: Config): Engines {
   const engines = new Map(config.engines.map((engine) => [engine.name, createEngine(engine, config)]))
@@ -29,9 +34,7 @@ export function createEngines(config: Config): Engines {
     const engine = engines.get(model.engine)
     return engine === undefined ? [] : [{ model, engine }]
   })
-  const byName = new Map(
-    models.flatMap((route) => [route.model.id, ...route.model.aliases].map((name) => [name, route])),
-  )
+  const byName = new Map(models.flatMap((route) => namesOf(route.model).map((name) => [name, route])))
   const all = [...engines.values()]
   return {
     all,

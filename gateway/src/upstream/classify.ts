@@ -26,6 +26,9 @@ const cutOff = new Set([
   'UND_ERR_DESTROYED',
 ])
 
+/** What an https engine fails with when its certificate is not to be trusted. */
+const distrusted = /^(ERR_TLS|ERR_SSL|EPROTO|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/
+
 /** The one place where a failure of the transport becomes a code; judged by `error.code`, never by its text. */
 export function classify(error: unknown, state: AttemptState): HearthError {
   if (error instanceof HearthError) return error
@@ -33,7 +36,8 @@ export function classify(error: unknown, state: AttemptState): HearthError {
   const details = { cause: error, detail: `${code}${state.answered ? ' after the head of the answer' : ''}` }
   if (code === 'UND_ERR_HEADERS_TIMEOUT') return new HearthError('engine_timeout', details)
   if (code === 'UND_ERR_BODY_TIMEOUT') return new HearthError('engine_stalled', details)
-  if (!state.answered && notReached.has(code)) return new HearthError('engine_unreachable', details)
+  if (!state.answered && (notReached.has(code) || distrusted.test(code)))
+    return new HearthError('engine_unreachable', details)
   if (code.startsWith('HPE_') || code === 'HTTPParserError' || code === 'UND_ERR_HEADERS_OVERFLOW')
     return new HearthError('engine_bad_answer', details)
   if (!cutOff.has(code) && !notReached.has(code)) return new HearthError('internal_error', details)

@@ -15,16 +15,23 @@ const messageCharsMax = 2048
 const contextWords =
   /maximum context length|(exceeds? the|longer than the) (available|maximum|model's).{0,80}?(context|length)|^Input length/i
 
+/** Words of a failing engine that the log keeps: enough to search for. */
+const logCharsMax = 200
+
 /**
- * An engine's error in our shape. What the caller did wrong keeps the engine's words (without long runs of base64);
- * what went wrong inside keeps its words for the log alone.
+ * An engine's error in our shape. What the caller did wrong keeps the engine's words for the caller (without long runs
+ * of base64) and not for the log, since engines echo what they were sent; what went wrong inside is told the other
+ * way round.
  */
 export function fromEngine(failure: EngineFailure): HearthError {
   const said = readError(failure)
-  const detail = `The engine answered ${failure.status}: ${tidy(said?.message ?? failure.body.toString('utf8')).slice(0, 500)}`
   const code = codeFor(failure, said?.message ?? '')
-  if (code !== 'invalid_request' && code !== 'context_length_exceeded')
-    return new HearthError(code, { source: 'engine', detail })
+  const answered = `The engine answered ${failure.status}`
+  if (code !== 'invalid_request' && code !== 'context_length_exceeded') {
+    const words = tidy(said?.message ?? failure.body.toString('utf8')).slice(0, logCharsMax)
+    return new HearthError(code, { source: 'engine', detail: `${answered}: ${words}` })
+  }
+  const detail = `${answered} with ${failure.body.length} bytes`
   return new HearthError(code, { source: 'engine', detail, message: said && tidy(said.message), param: said?.param })
 }
 
@@ -48,10 +55,17 @@ function readError({ body }: EngineFailure): { message: string; param: string | 
     return undefined
   }
   const error = field(document, 'error') ?? field(document, 'detail') ?? document
-  const message = typeof error === 'string' ? error : field(error, 'message')
+  const message = typeof error === 'string' ? error : (field(error, 'message') ?? joinDetails(error))
   const param = field(error, 'param')
   if (typeof message !== 'string') return undefined
   return { message, param: typeof param === 'string' ? param : undefined }
+}
+
+/** FastAPI's list of what is wrong, without the values it echoes. */
+function joinDetails(detail: unknown): string | undefined {
+  if (!Array.isArray(detail) || detail.length === 0) return undefined
+  const lines = detail.map((item) => `${[field(item, 'loc')].flat().join('.')}: ${String(field(item, 'msg'))}`)
+  return lines.join('; ')
 }
 
 function field(value: unknown, key: string): unknown {

@@ -121,7 +121,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (piece.events.length > 0) this.#write(piece.events)
     if (piece.end === 'done') this.#complete()
     if (piece.end === 'error') {
-      const said = piece.errorEvent?.toString('utf8').slice(0, 500)
+      const said = piece.errorEvent?.toString('utf8').slice(0, 200)
       this.#fail(
         new HearthError('engine_error', { source: 'engine', detail: `The engine reported in its stream: ${said}` }),
       )
