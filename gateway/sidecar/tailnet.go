@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+const (
+	joinTick          = time.Second
+	memberTick        = 2 * time.Second
+	joinTimeout       = 45 * time.Second // with the control plane answering; then a fresh start
+	recoverGrace      = 2 * time.Second  // the node's own retry goes first, ours comes after
+	leftGrace         = 3 * time.Second
+	forgottenAfter    = time.Minute
+	rejoinEvery       = 5 * time.Minute
+	backoffMin        = time.Second
+	backoffMax        = 15 * time.Second
+	keyLookEvery      = 500 * time.Millisecond
+	readyWait         = 3 * time.Second
+	retireTimeout     = 6 * time.Second
+	controlGoneCloses = 500 * time.Millisecond
+)
+
+// errReplace ends the life of a member that a new one should follow at once.
+var errReplace = errors.New("replace the member")
+
+// Tailnet keeps this process in the tailnet. States, in order of a good start:
+//
+//	trouble (why not, or "starting") → joined → trouble …
+//
+// Whatever goes wrong, it stays up, says why, and tries again by itself.
+type Tailnet struct {
+	config   Config
+	log      *slog.Logger
+	redactor *redactor
+
+	mu          sync.Mutex
+	changed     chan struct{} // closed at each change of what follows
+	member      *Member       // nil until joined
+	trouble     *MeshError    // nil while joined
+	key         authKey       // of the latest try
+	controlDown string        // why the control plane does not answer; empty while it does
+	joins       int
+	lastRejoin  time.Time
+}
+
+// newTailnet returns a tailnet that Run brings to life.
+func newTailnet(config Config, log *slog.Logger, redactor *redactor) *Tailnet {
+	return &Tailnet{
+		config: config, log: log, redactor: redactor,
+		changed: make(chan struct{}),
+		trouble: fail(codeNotReady, "starting"),
+	}
+}
+
+func (t *Tailnet) update(change func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	change()
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+func (t *Tailnet) setTrouble(trouble *MeshError) {
+	t.mu.Lock()
+	same := t.trouble != nil && *t.trouble == *trouble
+	t.mu.Unlock()
+	if same {
+		return
+	}
+	t.update(func() { t.trouble = trouble })
+	t.log.Warn("not in the tailnet", "code", trouble.Code, "detail", trouble.Detail, "fix", codeMeanings[trouble.Code].fix)
+}
+
+// Joined returns the current member. While the tailnet is only starting it waits
+// up to three seconds; a known reason is returned at once, as a *MeshError.
+func (t *Tailnet) Joined(ctx context.Context) (*Member, error) {
+	deadline := time.NewTimer(readyWait)
+	defer deadline.Stop()
+	for {
+		t.mu.Lock()
+		member, trouble, changed := t.member, t.trouble, t.changed
+		t.mu.Unlock()
+		if member != nil {
+			return member, nil
+		}
+		if trouble.Code != codeNotReady {
+			return nil, trouble
+		}
+		select {
+		case <-changed:
+		case <-deadline.C:
+			return nil, trouble
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// tailnetView is one consistent look at a Tailnet.
+type tailnetView struct {
+	member      *Member
+	trouble     *MeshError // nil while member is not
+	key         authKey
+	controlDown string
+	joins       int
+}
+
+func (t *Tailnet) view() tailnetView {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return tailnetView{t.member, t.trouble, t.key, t.controlDown, t.joins}
+}
+
+// Run keeps a member in the tailnet until ctx ends, then takes it out.
+func (t *Tailnet) Run(ctx context.Context) {
+	backoff := backoffMin
+	for generation := 1; ctx.Err() == nil; generation++ {
+		key, err := t.config.Keys.read()
+		if err == nil {
+			t.redactor.hide(key.value)
+			t.update(func() { t.key = key })
+			err = t.live(ctx, key, generation)
+		}
+		if errors.Is(err, errReplace) || ctx.Err() != nil {
+			backoff = backoffMin
+			continue
+		}
+		t.setTrouble(asMeshError(err))
+		if t.pause(ctx, backoff, key) {
+			backoff = backoffMin
+		} else {
+			backoff = min(2*backoff, backoffMax)
+		}
+	}
+}
+
+// pause waits before the next try. It ends early, and says so, when the key changed.
+func (t *Tailnet) pause(ctx context.Context, wait time.Duration, tried authKey) (keyChanged bool) {
+	deadline := time.After(wait)
+	ticker := time.NewTicker(keyLookEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-deadline:
+			return false
+		case <-ticker.C:
+		}
+		if current, err := t.config.Keys.read(); err == nil && current.value != tried.value {
+			return true
+		}
+	}
+}
+
+// live runs one member from its start until it must be replaced, and retires it.
+func (t *Tailnet) live(ctx context.Context, key authKey, generation int) error {
+	member, err := startMember(t.config, key, generation, t.log)
+	if err != nil {
+		return fail(classifyBackend(err.Error()), err.Error())
+	}
+	defer t.retire(ctx, member)
+	watching, stopWatching := context.WithCancel(ctx)
+	defer stopWatching()
+	life := &life{tailnet: t, member: member, started: time.Now(), probes: make(chan probe, 1)}
+	events := member.watch(watching)
+	ticker := time.NewTicker(joinTick)
+	defer ticker.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case event, open := <-events:
+			if !open {
+				return fail(codeNotReady, "the node's event stream ended")
+			}
+			err = life.onEvent(event)
+			if life.joined {
+				ticker.Reset(memberTick)
+			}
+		case probe := <-life.probes:
+			err = life.onProbe(probe)
+		case <-ticker.C:
+			err = life.onTick(watching)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// retire closes a member. At the end of the process it waits for the log-out, but
+// not long when nobody would hear it; a replaced member is closed aside.
+func (t *Tailnet) retire(ctx context.Context, member *Member) {
+	t.mu.Lock()
+	controlDown := t.controlDown != ""
+	neverJoined := t.member == nil
+	t.mu.Unlock()
+	t.update(func() {
+		if t.member == member {
+			t.member, t.trouble = nil, fail(codeNotReady, "joining again")
+		}
+	})
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		member.Close()
+	}()
+	if ctx.Err() == nil {
+		return
+	}
+	wait := retireTimeout
+	if controlDown || neverJoined {
+		wait = controlGoneCloses
+	}
+	select {
+	case <-closed:
+	case <-time.After(wait):
+	}
+}
