@@ -38,6 +38,14 @@ describe('the real chain under faults', () => {
     assert.ok(sidecar < 200, `the sidecar swelled to ${sidecar} MiB`)
   })
 
+  it('answers 500 small requests one after the other over kept connections, none lost', async () => {
+    for (let count = 0; count < 500; count += 1) {
+      const response = await test.chat({ max_tokens: 1 })
+      const text = await response.text()
+      assert.equal(response.status, 200, `request ${count}: ${text}`)
+    }
+  })
+
   for (const stream of [true, false]) {
     it(`lets the engine see within 250 ms that a caller left a ${stream ? 'stream' : 'plain answer'}`, async () => {
       await test.engine.reset()

@@ -87,7 +87,8 @@ export async function nodeTests(
     for await (const { type, data } of events) {
       if (type === 'test:stdout' || type === 'test:stderr') process.stdout.write(indent(data.message))
       if (type !== 'test:pass' && type !== 'test:fail') continue
-      if (data.details.type === 'suite') continue
+      // A suite fails with its tests, which speak for themselves, or by a hook, which only it reports.
+      if (data.details.type === 'suite' && !isHookFailure(type, data.details)) continue
       const skipped = data.skip !== undefined && data.skip !== false
       const place = `${data.name}${data.file === undefined ? '' : `  (${data.file.replace(`${process.cwd()}/`, '')})`}`
       if (skipped) report(tally, 'skip', place, typeof data.skip === 'string' ? data.skip : 'no reason given')
@@ -99,6 +100,11 @@ export async function nodeTests(
     Object.assign(process.env, saved)
   }
   return tally
+}
+
+function isHookFailure(type: string, details: object): boolean {
+  const error: unknown = Reflect.get(details, 'error')
+  return type === 'test:fail' && error instanceof Error && Reflect.get(error, 'failureType') === 'hookFailed'
 }
 
 function describeFailure(error: Error): string {

@@ -36,7 +36,8 @@ export function createUpstream(engine: EngineConfig, road: Road): Upstream {
   const pool = new Pool(new URL(engine.url).origin, {
     connect: connectorFor(engine, road),
     connections: null,
-    pipelining: 1,
+    // llama.cpp closes a connection after every stream without a word: a request on a kept one may die.
+    pipelining: engine.kind === 'llamacpp' ? 0 : 1,
     allowH2: false,
     keepAliveTimeout: keepAliveMs,
     keepAliveMaxTimeout: keepAliveMs,
