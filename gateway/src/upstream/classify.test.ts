@@ -38,7 +38,16 @@ test('a dial that did not get through is engine_unreachable', () => {
 })
 
 test('a network that breaks in the middle of an answer is engine_died: the engine was reached', () => {
-  for (const code of ['ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
+  const codes = [
+    'ETIMEDOUT',
+    'EHOSTUNREACH',
+    'ENETUNREACH',
+    'ECONNRESET',
+    'EPIPE',
+    'UND_ERR_SOCKET',
+    'HPE_INVALID_EOF_STATE',
+  ]
+  for (const code of codes)
     for (const viaMesh of [true, false]) equal(codeFor(code, { answered: true, viaMesh }), 'engine_died', code)
 })
 
