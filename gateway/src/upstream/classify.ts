@@ -19,8 +19,6 @@ const notReached = new Set([
 ])
 const cutOff = new Set([
   'UND_ERR_SOCKET',
-  // The connection ended in the middle of a chunk.
-  'HPE_INVALID_EOF_STATE',
   'ECONNRESET',
   'EPIPE',
   'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
@@ -40,12 +38,17 @@ export function classify(error: unknown, state: AttemptState): HearthError {
   if (code === 'UND_ERR_BODY_TIMEOUT') return new HearthError('engine_stalled', details)
   if (!state.answered && (notReached.has(code) || distrusted.test(code)))
     return new HearthError('engine_unreachable', details)
-  const isCutOff = cutOff.has(code) || notReached.has(code)
-  if (!isCutOff && (code.startsWith('HPE_') || code === 'HTTPParserError' || code === 'UND_ERR_HEADERS_OVERFLOW'))
+  if (code === 'UND_ERR_HEADERS_OVERFLOW' || (isParserError(code) && !state.answered))
     return new HearthError('engine_bad_answer', details)
-  if (!isCutOff) return new HearthError('internal_error', details)
+  // In the middle of an answer undici's parser does not tell a connection that ended from bytes that make no sense.
+  if (!cutOff.has(code) && !notReached.has(code) && !isParserError(code))
+    return new HearthError('internal_error', details)
   // A tunnel that opens and then closes without a word: the home took it, but its ingress is not there.
   return new HearthError(!state.answered && state.viaMesh ? 'ingress_down' : 'engine_died', details)
+}
+
+function isParserError(code: string): boolean {
+  return code.startsWith('HPE_') || code === 'HTTPParserError'
 }
 
 /** undici names an answer that is no HTTP by its class alone. */
