@@ -4,8 +4,10 @@ import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { repositoryRoot } from '../dev/parts.ts'
 
+const translations = ['README.ko.md', 'README.zh-TW.md', 'README.zh-CN.md']
 const documents = [
   'README.md',
+  ...translations,
   'ARCHITECTURE.md',
   'CONTRIBUTING.md',
   ...globSync('docs/**/*.md', { cwd: repositoryRoot }),
@@ -18,6 +20,18 @@ const read = (name: string) => readFileSync(join(repositoryRoot, name), 'utf8')
 
 function allMatches(text: string, pattern: RegExp): readonly string[] {
   return [...text.matchAll(pattern)].map((found) => found[1] ?? '')
+}
+
+/** What a translation has to share with its original, whatever the order of its words. */
+function outline(name: string) {
+  const fence = /^(```\w*\n[\s\S]*?^```)$/gm
+  const prose = read(name).replace(fence, '')
+  return {
+    codeBlocks: allMatches(read(name), fence),
+    headings: allMatches(prose, /^(#+) /gm),
+    // Each language links to all the others; with its own name the lists are the same.
+    links: [name, ...allMatches(prose, /\]\(([^)]+)\)/g)].toSorted(),
+  }
 }
 
 test('every file and folder that a document names exists', () => {
@@ -52,6 +66,14 @@ test('every link of a document to another file of the repository leads somewhere
     [],
   )
 })
+
+for (const name of translations) {
+  test(`${name} has the code blocks, headings and links of README.md`, () => {
+    const original = outline('README.md')
+    ok(original.codeBlocks.length > 2 && original.headings.length > 5 && original.links.length > 8)
+    deepEqual(outline(name), original)
+  })
+}
 
 test('every name of the code that the map mentions is in the code', () => {
   const sources = globSync('{gateway/{src,dev,test,sidecar},client-web/src}/**/*.{ts,mjs,go,tsx}', {
