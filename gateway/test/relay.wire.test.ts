@@ -114,6 +114,7 @@ describe('an answer that is none', () => {
     ['hangs up before it answers', { cut: { how: 'fin', at: 'head' } }, 502, 'engine_died'],
     ['is reset before it answers', { cut: { how: 'rst', at: 'head' } }, 502, 'engine_died'],
     ['never begins', { stall: 'head' }, 504, 'engine_timeout'],
+    ['promises a body and sends none of it', { cut: { how: 'fin', at: 0 } }, 502, 'engine_died'],
     ['redirects', { redirect: { status: 302, location: 'http://169.254.169.254/' } }, 502, 'engine_bad_answer'],
     ['compresses', { gzip: true }, 502, 'engine_bad_answer'],
     ['sends an endless head', { hugeHeaderBytes: 100_000 }, 502, 'engine_bad_answer'],
@@ -134,7 +135,8 @@ describe('an answer that is none', () => {
     it(`becomes ${status} ${code} when the engine ${what}`, () =>
       withPair({ sections: impatient }, async ({ engine, gateway }) => {
         for (const stream of [false, true]) {
-          if (stream && behaviour.dies !== undefined) continue
+          // A stream has its head out by then; how it ends is told above.
+          if (stream && (behaviour.dies !== undefined || what.startsWith('promises'))) continue
           engine.script(behaviour)
           await assertError(await chat(gateway, { stream }), status, code)
         }

@@ -46,6 +46,8 @@ export class Relay implements Dispatcher.DispatchHandler {
   readonly #onDrain: () => void
   #controller: Controller | undefined
   #mode: Mode = 'waiting'
+  /** Headers of the answer until they are sent. */
+  #head: Record<string, string> | undefined
   #ended = false
   #status = 0
   #bytesOut = 0
@@ -83,11 +85,10 @@ export class Relay implements Dispatcher.DispatchHandler {
       return
     }
     this.#mode = isEventStream(headers) ? 'events' : 'plain'
-    const own: Record<string, string> = { ...callerAnswerHeaders(headers), ...this.#options.headers }
-    if (this.#mode === 'events') own['x-accel-buffering'] = 'no'
-    this.#options.response.writeHead(status, own)
-    // A stream may be silent for long after its head; the head of a plain answer leaves with its first bytes.
-    if (this.#mode === 'events') this.#options.response.flushHeaders()
+    this.#head = { ...callerAnswerHeaders(headers), ...this.#options.headers }
+    // A stream may be silent for long after its head. That of a plain answer leaves with its first bytes: until then
+    // a failure can still become an error answer.
+    if (this.#mode === 'events') this.#sendHead({ 'x-accel-buffering': 'no' })
   }
 
   onResponseData(_controller: Controller, chunk: Buffer): void {
@@ -128,7 +129,15 @@ export class Relay implements Dispatcher.DispatchHandler {
     }
   }
 
+  #sendHead(more: Record<string, string> = {}): void {
+    if (this.#head === undefined) return
+    this.#options.response.writeHead(this.#status, { ...this.#head, ...more })
+    this.#head = undefined
+    if (this.#mode === 'events') this.#options.response.flushHeaders()
+  }
+
   #write(bytes: Buffer): void {
+    this.#sendHead()
     this.#bytesOut += bytes.length
     if (this.#options.response.write(bytes) || this.#stall !== undefined) return
     this.#controller?.pause()
@@ -155,6 +164,7 @@ export class Relay implements Dispatcher.DispatchHandler {
   }
 
   #complete(): void {
+    this.#sendHead()
     this.#options.response.end()
     this.#finish()
     this.#settle.resolve(this.#outcome(undefined))
