@@ -23,6 +23,12 @@ export const embedded = (): ChainEngine => ({
   model: { id: 'smollm2-135m-instruct', file: requirePart(readParts(), 'model'), context: 2048, slots: 4 },
 })
 
+/**
+ * No engine answers within a millisecond of its prompt. Traefik 3.7.15 cuts about one in sixty event streams that do
+ * (docs/adr/2026-11-21-no-kept-connections-to-engines.md), which would be seen here and nowhere else.
+ */
+const promptMs = 5
+
 /** The chain with a scripted engine at its end, in a process of its own. */
 export async function startScriptedChain(extra: object = {}): Promise<TestChain & { readonly engine: EngineProcess }> {
   const engine = await spawnEngine()
@@ -36,7 +42,15 @@ export async function startScriptedChain(extra: object = {}): Promise<TestChain 
     await test[Symbol.asyncDispose]()
     await engine.close()
   }
-  return { ...test, engine, [Symbol.asyncDispose]: dispose }
+  return { ...test, engine: readsPrompts(engine), [Symbol.asyncDispose]: dispose }
+}
+
+function readsPrompts(engine: EngineProcess): EngineProcess {
+  return {
+    ...engine,
+    script: (...behaviours) =>
+      engine.script(...behaviours.map((behaviour) => ({ headDelayMs: promptMs, ...behaviour }))),
+  }
 }
 
 /** Starts the whole chain in a folder of its own, on free ports; `HEARTH_TEST_ENTRY` chooses source or bundle. */
