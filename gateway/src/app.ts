@@ -44,14 +44,9 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
   app.use(lifecycle({ inFlight, log, now, totalMs: config.timeouts.totalMs, newId: randomUUID }))
   app.use(cors(config.cors.origins, table))
   app.use(precheck(table))
+  const guards = [refuseWhileDraining(inFlight), authenticate(deps.keyring, deps.wallMs)]
   for (const route of callerRoutes) {
-    if (!route.key) {
-      app.on(route.method, route.path, handlers[route.handler](route))
-      continue
-    }
-    app.on(route.method, route.path, refuseWhileDraining(inFlight), authenticate(deps.keyring, deps.wallMs), (c) =>
-      handlers[route.handler](route)(c),
-    )
+    app.on(route.method, [route.path], ...(route.key ? guards : []), handlers[route.handler](route))
   }
   return app
 }

@@ -1,7 +1,7 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Admission } from '../admission.ts'
 import type { BodyBudget } from '../body/budget.ts'
-import { readFields } from '../body/fields.ts'
+import { type InferenceFields, readFields } from '../body/fields.ts'
 import { readBody } from '../body/read.ts'
 import { spliceBody } from '../body/splice.ts'
 import type { Config } from '../config.ts'
@@ -56,9 +56,14 @@ function check(deps: InferenceDeps, request: RequestState, bytes: Buffer): Infer
   Object.assign(request.log, { model: route.model.id, engine: route.engine.config.name, stream: fields.stream })
   if (fields.pictures > 0 && route.model.vision === undefined)
     throw new HearthError('model_has_no_vision', { param: 'messages' })
+  return { route, stream: fields.stream, body: nameForEngine(bytes, fields, route) }
+}
+
+/** The body with the engine's own name of the model in it; the same bytes where that is the name already. */
+function nameForEngine(bytes: Buffer, { model, modelSpan }: InferenceFields, route: ModelRoute): readonly Buffer[] {
   const served = route.model.served ?? route.model.id
-  const renamed = { span: fields.modelSpan, bytes: Buffer.from(JSON.stringify(served)) }
-  return { route, stream: fields.stream, body: served === fields.model ? [bytes] : spliceBody(bytes, [renamed]) }
+  if (served === model) return [bytes]
+  return spliceBody(bytes, [{ span: modelSpan, bytes: Buffer.from(JSON.stringify(served)) }])
 }
 
 async function send(
