@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type buildConnector, Pool } from 'undici'
+import { Pool } from 'undici'
 import { startChain } from '../dev/chain.ts'
 import { ingressHost, meshUpstream } from '../dev/chain-config.ts'
 import { connectMesh } from '../src/mesh/connect.ts'
@@ -62,16 +62,8 @@ async function main(): Promise<void> {
 }
 
 function meshPool(port: number): Pool {
-  const connect: buildConnector.connector = (_options, callback) => {
-    connectMesh(
-      { sidecar: { host: '127.0.0.1', port }, upstream: meshUpstream, timeoutMs: 10_000 },
-      (error, socket) => {
-        if (socket === null) callback(error ?? new Error('no socket'), null)
-        else callback(null, socket)
-      },
-    )
-  }
-  return new Pool(`http://${ingressHost}`, { connect })
+  const dial = { sidecar: { host: '127.0.0.1', port }, upstream: meshUpstream, timeoutMs: 10_000 }
+  return new Pool(`http://${ingressHost}`, { connect: (_options, callback) => connectMesh(dial, callback) })
 }
 
 async function measure({ pool, headers, ms }: Road, counts: boolean): Promise<void> {

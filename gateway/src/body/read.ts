@@ -14,9 +14,10 @@ export interface ReadLimits {
 const chunkedBytes = 64 * 1024
 
 /**
- * Reads a whole request body into one buffer that is reserved before it is filled. Counts what arrives; an
- * announced length is reserved at once, so that a body that finds no room is refused before it is read. Throws `body_too_large`, `body_timeout`, `body_budget`, `encoded_body`, `client_gone` or the reason of
- * `signal`; the caller releases the reservation.
+ * Reads a whole request body into one buffer that is reserved before it is filled. Counts what arrives; an announced
+ * length is reserved at once, so that a body that finds no room is refused before it is read. Throws
+ * `body_too_large`, `body_timeout`, `body_budget`, `encoded_body`, `client_gone` or the reason of `signal`; the caller
+ * releases the reservation.
  */
 export async function readBody(
   incoming: IncomingMessage,

@@ -128,14 +128,8 @@ describe('connectMesh()', () => {
 describe('a pool over connectMesh()', () => {
   /** Sends one request through a pool whose connector dials the sidecar; gives its error code, or the status. */
   async function requestThrough(port: number, body?: string): Promise<string | number> {
-    const pool = new Pool('http://vllm.home', {
-      connect: (_options, callback) => {
-        connectMesh({ sidecar: { host: '127.0.0.1', port }, upstream: 'gpu', timeoutMs: 500 }, (error, socket) => {
-          if (socket === null) callback(error ?? new Error('none'), null)
-          else callback(null, socket)
-        })
-      },
-    })
+    const dial = { sidecar: { host: '127.0.0.1', port }, upstream: 'gpu', timeoutMs: 500 }
+    const pool = new Pool('http://vllm.home', { connect: (_options, callback) => connectMesh(dial, callback) })
     try {
       const sent = pool.request({ path: '/', method: body === undefined ? 'GET' : 'POST', body: body ?? null })
       const answer = await withDeadline(sent, waitMs, 'the request through the pool ends')

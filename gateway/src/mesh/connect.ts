@@ -13,7 +13,8 @@ export interface MeshDial {
   readonly timeoutMs: number
 }
 
-export type MeshCallback = (error: Error | null, socket: Socket | null) => void
+/** An open tunnel or the reason why not, in the shape of undici's connectors. */
+export type MeshCallback = (...result: [error: null, socket: Socket] | [error: Error, socket: null]) => void
 
 /** An answer of the sidecar to CONNECT is a few hundred bytes. */
 const answerBytesMax = 16 * 1024

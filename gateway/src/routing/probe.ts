@@ -53,14 +53,9 @@ export class Probe {
       if (status === 200) return { ready: true, at: now() }
       return notReady(fromEngine({ status, contentType: '', body: Buffer.alloc(0) }), now())
     } catch (error) {
-      const late = new HearthError(this.#engine.upstream.viaMesh ? 'mesh_dial_timeout' : 'engine_timeout', {
-        cause: error,
-      })
-      const timedOut = signal.aborted
-      return notReady(
-        timedOut ? late : classify(error, { answered: false, viaMesh: this.#engine.upstream.viaMesh }),
-        now(),
-      )
+      const { viaMesh } = this.#engine.upstream
+      if (!signal.aborted) return notReady(classify(error, { answered: false, viaMesh }), now())
+      return notReady(new HearthError(viaMesh ? 'mesh_dial_timeout' : 'engine_timeout', { cause: error }), now())
     }
   }
 }

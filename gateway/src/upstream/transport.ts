@@ -73,10 +73,5 @@ function connectorFor(engine: EngineConfig, road: Road): buildConnector.connecto
   const timeoutMs = road.timeouts.connectMs
   const upstream = engine.via?.slice('mesh:'.length)
   if (upstream === undefined) return buildConnector({ timeout: timeoutMs, keepAlive: true })
-  return (_options, callback) => {
-    connectMesh({ sidecar: road.mesh, upstream, timeoutMs }, (error, socket) => {
-      if (socket === null) callback(error ?? new Error('no socket'), null)
-      else callback(null, socket)
-    })
-  }
+  return (_options, callback) => connectMesh({ sidecar: road.mesh, upstream, timeoutMs }, callback)
 }
