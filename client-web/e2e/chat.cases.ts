@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { within } from './deadline.ts'
+import { withDeadline } from '../../gateway/test/deadline.ts'
 import { pageTest } from './harness.ts'
 import { ask } from './journey.ts'
 
@@ -65,7 +65,7 @@ pageTest(
     stream.write('One, two, three, ')
     await lastProse().waitFor()
     await page.keyboard.press('Escape')
-    await within(stream.left, 1000, 'the abort at the gateway')
+    await withDeadline(stream.left, 1000, 'the abort at the gateway')
     await phase('stopped')
     assert.equal(await lastProse().innerText(), 'One, two, three,')
     assert.match(await page.locator('.stats').innerText(), /≈ 1 token/)

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import { within } from './deadline.ts'
+import { withDeadline } from '../../gateway/test/deadline.ts'
 
 /** One chat request, answered by the test step by step. */
 export interface ScriptedStream {
@@ -54,7 +54,7 @@ export async function startScriptedGateway(): Promise<ScriptedGateway> {
     models: ['smollm2-135m-instruct', 'qwen2.5-vl-7b'] as readonly string[],
     nextStream: async () => {
       if (waiting.length === 0) {
-        await within(new Promise<void>((resolve) => (wake = resolve)), 5000, 'a chat request at the gateway')
+        await withDeadline(new Promise<void>((resolve) => (wake = resolve)), 5000, 'a chat request at the gateway')
       }
       const stream = waiting.shift()
       if (stream === undefined) throw new Error('The gateway was woken without a stream')

@@ -9,6 +9,7 @@ import { waitUntil } from '../test/deadline.ts'
 import { type Leash, openLeash } from './leash.ts'
 import { BusyPortError, findFreePort, requireFreePort } from './ports.ts'
 import { type ProcessSpec, StartError, startProcess } from './process.ts'
+import { isProcessAlive } from './setup/process-alive.mjs'
 import { claimState } from './state-claim.ts'
 import { type ProcessNews, supervise } from './supervise.ts'
 
@@ -32,21 +33,12 @@ function node(name: string, script: string, more: Partial<ProcessSpec> = {}): Pr
   return { name, command: process.execPath, args: ['-e', script], ...common, ...more }
 }
 
-function runs(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
-
 describe('a process of the chain', () => {
   it('is ready when it says so, writes its log, and is gone after stop', async () => {
     const started = await startProcess(node('good', `console.error('hello'); ${saysReady}`), { logDir, leash })
     assert.equal(started.facts['pid'], started.pid)
     assert.deepEqual(await started.stop(), { code: null, signal: 'SIGTERM' })
-    assert.equal(runs(started.pid), false)
+    assert.equal(isProcessAlive(started.pid), false)
     assert.match(readFileSync(join(logDir, 'good.log'), 'utf8'), /hello/)
   })
 
@@ -56,8 +48,8 @@ describe('a process of the chain', () => {
       console.log(JSON.stringify({ ready: true, child: child.pid })); setInterval(() => {}, 1000)`
     const started = await startProcess(node('stubborn', stubborn, { stopTimeoutMs: 200 }), { logDir, leash })
     assert.deepEqual(await started.stop(), { code: null, signal: 'SIGKILL' })
-    assert.equal(runs(started.pid), false)
-    await waitUntil(() => !runs(Number(started.facts['child'])), 2_000, 'the grandchild is gone')
+    assert.equal(isProcessAlive(started.pid), false)
+    await waitUntil(() => !isProcessAlive(Number(started.facts['child'])), 2_000, 'the grandchild is gone')
   })
 
   it('that ends too early is reported with its last words', async () => {
@@ -79,7 +71,7 @@ describe('a process of the chain', () => {
     await assert.rejects(startProcess(slow, { logDir, leash }), /slow was not ready within 500 ms/)
     const pid = Number(readFileSync(join(logDir, 'slow.log'), 'utf8'))
     assert.ok(pid > 0)
-    assert.equal(runs(pid), false)
+    assert.equal(isProcessAlive(pid), false)
   })
 })
 
@@ -97,7 +89,7 @@ describe('supervision', () => {
     assert.ok(news.some(({ name, kind }) => name === 'first' && kind === 'ended'))
     const last = [first.pid() ?? 0, second.pid() ?? 0]
     await Promise.all([first.stop(), second.stop()])
-    assert.deepEqual(last.map(runs), [false, false])
+    assert.deepEqual(last.map(isProcessAlive), [false, false])
   })
 
   it('leaves a dead process dead where restarts are off', async () => {
@@ -121,9 +113,9 @@ describe('the leash', () => {
       console.log(JSON.stringify({ ready: true, child: child.pid })); setInterval(() => {}, 1000)`
     const started = await startProcess(node('holder', holder), { logDir, leash })
     const child = Number(started.facts['child'])
-    assert.equal(runs(child), true)
+    assert.equal(isProcessAlive(child), true)
     await started.kill()
-    await waitUntil(() => !runs(child), 5_000, 'the child of the killed holder is gone')
+    await waitUntil(() => !isProcessAlive(child), 5_000, 'the child of the killed holder is gone')
   })
 })
 

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isProcessAlive } from './setup/process-alive.mjs'
 
 /** Someone else's chain runs in this state folder. */
 export class ClaimError extends Error {
@@ -14,7 +15,7 @@ export function claimState(stateDir: string): () => void {
   const file = join(stateDir, 'chain.pid')
   mkdirSync(stateDir, { recursive: true })
   const owner = readOwner(file)
-  if (owner !== undefined && isAlive(owner))
+  if (owner !== undefined && isProcessAlive(owner))
     throw new ClaimError(
       `a chain runs already in ${stateDir} (process ${owner}). Stop it first, or delete ${file} if that is another program`,
     )
@@ -27,14 +28,5 @@ function readOwner(file: string): number | undefined {
     return Number(readFileSync(file, 'utf8')) || undefined
   } catch {
     return undefined
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return error instanceof Error && Reflect.get(error, 'code') === 'EPERM'
   }
 }

@@ -5,8 +5,8 @@ import { promisify } from 'node:util'
 import { waitUntil } from './deadline.ts'
 import { type FakeEngine, startEngine } from './fake-engine.ts'
 import { assertNothingLeft, createKey, type Gateway, startGateway } from './harness.ts'
-import { openRaw } from './raw-client.ts'
-import { assertError, chat, chatBody, chatPath, exchangeRaw, model, rawHeaders } from './wire.ts'
+import { exchangeRaw, openRaw } from './raw-client.ts'
+import { assertError, chat, chatBody, chatPath, model, rawHeaders } from './wire.ts'
 
 const origin = 'http://127.0.0.1:8501'
 const bodyBytesMax = 1024 * 1024

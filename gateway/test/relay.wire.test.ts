@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { describe, it } from 'node:test'
 import { nowMs, waitUntil, withDeadline } from './deadline.ts'
 import type { Behaviour } from './fake-engine.ts'
-import { openRaw } from './raw-client.ts'
-import { assertError, chat, chatBody, chatPath, exchangeRaw, model, rawHeaders, readEvents, withPair } from './wire.ts'
+import { exchangeRaw, openRaw } from './raw-client.ts'
+import { assertError, chat, chatBody, chatPath, model, rawHeaders, readEvents, withPair } from './wire.ts'
 
 const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex')
 const impatient = { timeouts: { streamFirstByteMs: 1000, plainFirstByteMs: 1000, idleMs: 1000 } }

@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, describe, it, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
+import { isProcessAlive } from '../dev/setup/process-alive.mjs'
 import { waitUntil, withDeadline } from './deadline.ts'
 
 const execute = promisify(execFile)
@@ -71,7 +72,7 @@ describe('a fresh clone with empty caches', () => {
     endGroup(child, 'SIGINT')
     await withDeadline(exited, stopTimeoutMs, 'npm start has ended after Ctrl-C')
     for (const [name, pid] of Object.entries(line.pids))
-      await waitUntil(() => !runs(pid), stopTimeoutMs - (performance.now() - stoppedAt), `${name} is gone`)
+      await waitUntil(() => !isProcessAlive(pid), stopTimeoutMs - (performance.now() - stoppedAt), `${name} is gone`)
     t.diagnostic(`${label} stop: ${((performance.now() - stoppedAt) / 1000).toFixed(1)} s`)
     running.delete(child)
     assert.equal(Object.keys(line.pids).length, 8)
@@ -125,15 +126,6 @@ function endGroup(child: ChildProcess, signal: NodeJS.Signals): void {
     process.kill(-child.pid, signal)
   } catch {
     // Already gone.
-  }
-}
-
-function runs(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
   }
 }
 

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { type FakeEngine, startEngine } from './fake-engine.ts'
 import { assertNothingLeft, type Gateway, type GatewayOptions, startGateway } from './harness.ts'
-import { exchangeRaw } from './raw-client.ts'
 
 /** The model that the scripted engine serves. */
 export const model = 'qwen2.5-vl-tiny'
@@ -93,5 +92,3 @@ export function readEvents(text: string): {
     done: datas.includes('[DONE]'),
   }
 }
-
-export { exchangeRaw }

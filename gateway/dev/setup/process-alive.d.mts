@@ -1,0 +1,2 @@
+/** Whether a process of this machine exists, also when it belongs to someone else. */
+export function isProcessAlive(pid: number): boolean
