@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf16"
+
+	"hearth.dev/meshlink/internal/codes"
 )
 
 const keyFileBytesMax = 64 << 10
@@ -47,7 +49,7 @@ func (s keySources) read() (authKey, error) {
 	if len(reasons) == 0 {
 		reasons = []string{"none of TS_AUTHKEY_FILE, TS_AUTHKEY and TAILSCALE_AUTH_KEY is set"}
 	}
-	return authKey{}, fail(codeAuthMissingKey, strings.Join(reasons, "; "))
+	return authKey{}, codes.Fail(codes.AuthMissingKey, strings.Join(reasons, "; "))
 }
 
 func readKeyFile(path string) (string, error) {

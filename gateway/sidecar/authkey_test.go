@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"hearth.dev/meshlink/internal/codes"
 )
 
 func TestNormaliseKeyRemovesWhatEditorsAndShellsAddAndNamesIt(t *testing.T) {
@@ -98,9 +100,9 @@ func TestKeySourcesSayWhyThereIsNoKey(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := test.sources.read()
-			var mesh *MeshError
-			if !errors.As(err, &mesh) || mesh.Code != codeAuthMissingKey || !strings.Contains(mesh.Detail, test.want) {
-				t.Errorf("got %v, want %s with %q", err, codeAuthMissingKey, test.want)
+			var mesh *codes.Error
+			if !errors.As(err, &mesh) || mesh.Code != codes.AuthMissingKey || !strings.Contains(mesh.Detail, test.want) {
+				t.Errorf("got %v, want %s with %q", err, codes.AuthMissingKey, test.want)
 			}
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"hearth.dev/meshlink/internal/codes"
 	"hearth.dev/meshlink/internal/pipe"
 )
 
@@ -74,7 +75,7 @@ func (s *ConnectServer) handle(conn *net.TCPConn) {
 	enterErr := s.enter()
 	if enterErr == nil {
 		defer s.leave()
-	} else if enterErr.Code != codeDraining {
+	} else if enterErr.Code != codes.Draining {
 		s.refuse(conn, enterErr) // over the cap: not even the head is read
 		return
 	}
@@ -88,7 +89,7 @@ func (s *ConnectServer) handle(conn *net.TCPConn) {
 	if err == nil || errors.Is(err, errNoHead) || errors.Is(err, context.Canceled) {
 		return
 	}
-	s.refuse(conn, asMeshError(err))
+	s.refuse(conn, codes.From(err))
 }
 
 // tunnel opens the way to the upstream called name and copies until it ends. An
@@ -96,7 +97,7 @@ func (s *ConnectServer) handle(conn *net.TCPConn) {
 func (s *ConnectServer) tunnel(conn *net.TCPConn, name string) error {
 	upstream, known := s.upstreams[name]
 	if !known {
-		return fail(codeUnknownUpstream, "no upstream is called "+name)
+		return codes.Fail(codes.UnknownUpstream, "no upstream is called "+name)
 	}
 	far, err := s.dialWhileWanted(conn, upstream)
 	if err != nil {
@@ -138,7 +139,7 @@ func (s *ConnectServer) dialWhileWanted(conn net.Conn, upstream Upstream) (pipe.
 		n, err := conn.Read(make([]byte, 1))
 		switch {
 		case n > 0:
-			cancel(fail(codeBadRequest, "bytes came before the tunnel was open"))
+			cancel(codes.Fail(codes.BadRequest, "bytes came before the tunnel was open"))
 		case !isTimeout(err):
 			cancel(context.Canceled)
 		}
@@ -152,7 +153,7 @@ func (s *ConnectServer) dialWhileWanted(conn net.Conn, upstream Upstream) (pipe.
 			far.Close()
 		}
 		if errors.Is(context.Cause(ctx), errDrained) {
-			return nil, fail(codeDraining, "shutting down")
+			return nil, codes.Fail(codes.Draining, "shutting down")
 		}
 		return nil, context.Cause(ctx)
 	}
@@ -160,31 +161,31 @@ func (s *ConnectServer) dialWhileWanted(conn net.Conn, upstream Upstream) (pipe.
 }
 
 // refuse writes the one shape of refusal and lets the client read it.
-func (s *ConnectServer) refuse(conn *net.TCPConn, trouble *MeshError) {
+func (s *ConnectServer) refuse(conn *net.TCPConn, trouble *codes.Error) {
 	s.metrics.refusal(trouble.Code)
 	s.log.Info("tunnel refused", "code", trouble.Code, "detail", trouble.Detail)
-	meaning := codeMeanings[trouble.Code]
-	body, err := json.Marshal(map[string]string{"code": string(trouble.Code), "message": meaning.public})
+	meaning := trouble.Code.Meaning()
+	body, err := json.Marshal(map[string]string{"code": string(trouble.Code), "message": meaning.Public})
 	if err != nil {
 		return
 	}
 	conn.SetDeadline(time.Now().Add(answerTimeout))
 	fmt.Fprintf(conn, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
-		meaning.status, http.StatusText(meaning.status), len(body), body)
+		meaning.Status, http.StatusText(meaning.Status), len(body), body)
 	conn.CloseWrite()
 	// Closing with unread bytes would reset the connection and take the answer along.
 	conn.SetReadDeadline(time.Now().Add(lingerTimeout))
 	io.CopyN(io.Discard, conn, lingerBytesMax)
 }
 
-func (s *ConnectServer) enter() *MeshError {
+func (s *ConnectServer) enter() *codes.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining {
-		return fail(codeDraining, "shutting down")
+		return codes.Fail(codes.Draining, "shutting down")
 	}
 	if s.open >= s.maxTunnels {
-		return fail(codeNotReady, fmt.Sprintf("all %d tunnels are in use", s.maxTunnels))
+		return codes.Fail(codes.TunnelsFull, fmt.Sprintf("all %d tunnels are in use", s.maxTunnels))
 	}
 	s.open++
 	return nil

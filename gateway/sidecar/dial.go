@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"hearth.dev/meshlink/internal/codes"
 	"hearth.dev/meshlink/internal/pipe"
 )
 
@@ -34,7 +35,7 @@ type Dialer struct {
 	log     *slog.Logger
 }
 
-// dial opens a connection to upstream or returns a *MeshError. It gives up after
+// dial opens a connection to upstream or returns a *codes.Error. It gives up after
 // twenty seconds, or when ctx ends.
 func (d *Dialer) dial(ctx context.Context, upstream Upstream) (pipe.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTotal)
@@ -46,9 +47,9 @@ func (d *Dialer) dial(ctx context.Context, upstream Upstream) (pipe.Conn, error)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
 			counts.failed.Add(1)
-			trouble := asMeshError(err)
+			trouble := codes.From(err)
 			counts.setError(trouble)
-			counts.silent.Store(trouble.Code == codeDialTimeout || trouble.Code == codePeerOffline)
+			counts.silent.Store(trouble.Code == codes.DialTimeout || trouble.Code == codes.PeerOffline)
 		}
 		return nil, err
 	}
@@ -59,7 +60,7 @@ func (d *Dialer) dial(ctx context.Context, upstream Upstream) (pipe.Conn, error)
 }
 
 func (d *Dialer) try(ctx context.Context, upstream Upstream) (conn pipe.Conn, tries int, err error) {
-	trouble := fail(codeDialTimeout, "no try was made")
+	trouble := codes.Fail(codes.DialTimeout, "no try was made")
 	tried := map[netip.Addr]bool{}
 	for tries < len(dialTries) {
 		peer, err := d.find(ctx, upstream, tries)
@@ -67,7 +68,7 @@ func (d *Dialer) try(ctx context.Context, upstream Upstream) (conn pipe.Conn, tr
 			return nil, tries, err
 		}
 		if tried[peer.IP] && !peer.Online {
-			return nil, tries, fail(codePeerOffline, peer.HostName+" is offline and did not answer: "+trouble.Detail)
+			return nil, tries, codes.Fail(codes.PeerOffline, peer.HostName+" is offline and did not answer: "+trouble.Detail)
 		}
 		tried[peer.IP] = true
 		conn, err := d.tryOnce(ctx, peer, upstream, dialTries[tries])
@@ -75,11 +76,11 @@ func (d *Dialer) try(ctx context.Context, upstream Upstream) (conn pipe.Conn, tr
 		if err == nil {
 			return conn, tries, nil
 		}
-		trouble = asMeshError(err)
+		trouble = codes.From(err)
 		switch {
 		case ctx.Err() != nil:
 			return nil, tries, endOf(ctx, trouble)
-		case trouble.Code == codeRefused || tries == len(dialTries):
+		case trouble.Code == codes.Refused || tries == len(dialTries):
 			return nil, tries, trouble
 		}
 		d.log.Debug("dial failed, trying again", "upstream", upstream.Name, "try", tries, "detail", trouble.Detail)
@@ -98,11 +99,11 @@ func (d *Dialer) find(ctx context.Context, upstream Upstream, try int) (Peer, er
 	}
 	status, err := member.networkMap(ctx)
 	if err != nil {
-		return Peer{}, fail(codeNotReady, err.Error())
+		return Peer{}, codes.Fail(codes.NotReady, err.Error())
 	}
 	peers := candidates(upstream, status)
 	if len(peers) == 0 {
-		return Peer{}, fail(codePeerMissing, "no peer of the tailnet matches "+upstream.selector())
+		return Peer{}, codes.Fail(codes.PeerMissing, "no peer of the tailnet matches "+upstream.selector())
 	}
 	if online := countOnline(peers); online > 0 {
 		return peers[try%online], nil
@@ -143,11 +144,11 @@ func knock(ctx context.Context, member *Member, peer Peer) {
 }
 
 // endOf tells the caller's going from our own deadline.
-func endOf(ctx context.Context, trouble *MeshError) error {
+func endOf(ctx context.Context, trouble *codes.Error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return context.Canceled
 	}
-	return fail(codeDialTimeout, trouble.Detail)
+	return codes.Fail(codes.DialTimeout, trouble.Detail)
 }
 
 func countOnline(peers []Peer) int {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"tailscale.com/ipn/ipnstate"
+
+	"hearth.dev/meshlink/internal/codes"
 )
 
 // Document is the answer of GET /v1/status.
@@ -23,10 +25,10 @@ type Document struct {
 
 // Problem says why something is not possible. Detail may hold inner names.
 type Problem struct {
-	Code    Code   `json:"code"`
-	Message string `json:"message"`
-	Detail  string `json:"detail"`
-	Fix     string `json:"fix"`
+	Code    codes.Code `json:"code"`
+	Message string     `json:"message"`
+	Detail  string     `json:"detail"`
+	Fix     string     `json:"fix"`
 }
 
 // AuthDocument says how the node identified itself, never with what.
@@ -89,9 +91,9 @@ type Warning struct {
 	Fix  string `json:"fix"`
 }
 
-func problemOf(trouble *MeshError) Problem {
-	meaning := codeMeanings[trouble.Code]
-	return Problem{trouble.Code, meaning.public, trouble.Detail, meaning.fix}
+func problemOf(trouble *codes.Error) Problem {
+	meaning := trouble.Code.Meaning()
+	return Problem{trouble.Code, meaning.Public, trouble.Detail, meaning.Fix}
 }
 
 func (s *StatusServer) document(ctx context.Context) Document {
@@ -109,7 +111,7 @@ func (s *StatusServer) document(ctx context.Context) Document {
 	if trouble != nil {
 		problem := problemOf(trouble)
 		document.Problem, document.State = &problem, "Failed"
-		if trouble.Code == codeNotReady {
+		if trouble.Code == codes.NotReady {
 			document.State = "Starting"
 		}
 	} else if status.Self != nil {
@@ -183,9 +185,9 @@ func (d *UpstreamDocument) setPath(peer Peer, measured PathResult) {
 func warningsOf(document Document) []Warning {
 	var warnings []Warning
 	if document.Self != nil && !document.Control.Reachable {
-		warnings = append(warnings, Warning{string(codeControlUnreachable),
+		warnings = append(warnings, Warning{string(codes.ControlUnreachable),
 			"The control plane does not answer; open paths go on working, changes in the tailnet are not seen.",
-			codeMeanings[codeControlUnreachable].fix})
+			codes.ControlUnreachable.Meaning().Fix})
 	}
 	for _, upstream := range document.Upstreams {
 		if upstream.Path == "derp" {

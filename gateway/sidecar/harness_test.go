@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hearth.dev/meshlink/internal/codes"
 )
 
 // The tests below run the real programs as processes: control plane, relay, home
@@ -268,7 +270,7 @@ func (s *sidecar) document() Document {
 }
 
 // connect asks for a tunnel. The code is empty when it is open.
-func (s *sidecar) connect(name string) (conn *net.TCPConn, status int, code Code) {
+func (s *sidecar) connect(name string) (conn *net.TCPConn, status int, code codes.Code) {
 	s.t.Helper()
 	dialled, err := net.Dial("tcp", s.data)
 	if err != nil {
@@ -293,7 +295,7 @@ func (s *sidecar) connect(name string) (conn *net.TCPConn, status int, code Code
 	}
 	raw, err := io.ReadAll(response.Body)
 	var problem struct {
-		Code    Code
+		Code    codes.Code
 		Message string
 	}
 	if err != nil || json.Unmarshal(raw, &problem) != nil {
@@ -318,9 +320,9 @@ func (s *sidecar) open(name string) *net.TCPConn {
 }
 
 // awaitCode asks for a tunnel until it is refused with the wanted code.
-func (s *sidecar) awaitCode(name string, want Code, limit time.Duration) {
+func (s *sidecar) awaitCode(name string, want codes.Code, limit time.Duration) {
 	s.t.Helper()
-	var last Code
+	var last codes.Code
 	defer func() {
 		if s.t.Failed() {
 			s.t.Logf("the last code was %q", last)

@@ -8,6 +8,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"hearth.dev/meshlink/internal/codes"
 )
 
 const (
@@ -35,17 +37,17 @@ func readHead(conn net.Conn) (name string, err error) {
 		have += n
 		if end := bytes.Index(buffer[:have], []byte("\r\n\r\n")); end >= 0 {
 			if have > end+4 {
-				return "", fail(codeBadRequest, "bytes came before the tunnel was open")
+				return "", codes.Fail(codes.BadRequest, "bytes came before the tunnel was open")
 			}
 			return parseHead(string(buffer[:end]))
 		}
 		switch {
 		case have == len(buffer):
-			return "", fail(codeBadRequest, fmt.Sprintf("the head is larger than %d bytes", headBytesMax))
+			return "", codes.Fail(codes.BadRequest, fmt.Sprintf("the head is larger than %d bytes", headBytesMax))
 		case errors.Is(err, io.EOF) && have == 0:
 			return "", errNoHead
 		case isTimeout(err):
-			return "", fail(codeBadRequest, "the head was not complete within "+headTimeout.String())
+			return "", codes.Fail(codes.BadRequest, "the head was not complete within "+headTimeout.String())
 		case err != nil:
 			return "", errNoHead
 		}
@@ -57,14 +59,14 @@ func readHead(conn net.Conn) (name string, err error) {
 func parseHead(head string) (name string, err error) {
 	lines := strings.Split(head, "\r\n")
 	if len(lines) > headLinesMax {
-		return "", fail(codeBadRequest, fmt.Sprintf("more than %d header lines", headLinesMax))
+		return "", codes.Fail(codes.BadRequest, fmt.Sprintf("more than %d header lines", headLinesMax))
 	}
 	parts := strings.Split(lines[0], " ")
 	if len(parts) != 3 || parts[0] != "CONNECT" || parts[2] != "HTTP/1.1" {
-		return "", fail(codeBadRequest, "the request line is not CONNECT NAME HTTP/1.1")
+		return "", codes.Fail(codes.BadRequest, "the request line is not CONNECT NAME HTTP/1.1")
 	}
 	if !upstreamName.MatchString(parts[1]) {
-		return "", fail(codeBadRequest, "the target is not a plain upstream name")
+		return "", codes.Fail(codes.BadRequest, "the target is not a plain upstream name")
 	}
 	for _, line := range lines[1:] {
 		if err := checkHeader(line); err != nil {
@@ -77,13 +79,13 @@ func parseHead(head string) (name string, err error) {
 func checkHeader(line string) error {
 	key, value, found := strings.Cut(line, ":")
 	if !found || key == "" || strings.ContainsFunc(key, notToken) {
-		return fail(codeBadRequest, "a header line has no valid name")
+		return codes.Fail(codes.BadRequest, "a header line has no valid name")
 	}
 	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-		return fail(codeBadRequest, "a header value holds a control character")
+		return codes.Fail(codes.BadRequest, "a header value holds a control character")
 	}
 	if strings.EqualFold(key, "content-length") || strings.EqualFold(key, "transfer-encoding") {
-		return fail(codeBadRequest, "CONNECT has no body")
+		return codes.Fail(codes.BadRequest, "CONNECT has no body")
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hearth.dev/meshlink/internal/codes"
 )
 
 func TestParseHeadAcceptsOnlyConnectToAPlainName(t *testing.T) {
@@ -53,8 +55,8 @@ func TestParseHeadAcceptsOnlyConnectToAPlainName(t *testing.T) {
 		if test.ok && !strings.HasPrefix(name, "gpu") {
 			t.Errorf("parseHead(%q) = %q", test.head, name)
 		}
-		if err != nil && asMeshError(err).Code != codeBadRequest {
-			t.Errorf("parseHead(%q): %v, want %s", test.head, err, codeBadRequest)
+		if err != nil && codes.From(err).Code != codes.BadRequest {
+			t.Errorf("parseHead(%q): %v, want %s", test.head, err, codes.BadRequest)
 		}
 	}
 }
@@ -100,8 +102,8 @@ func TestReadHeadRefusesWhatComesAfterTheHeadAndWhatNeverEnds(t *testing.T) {
 	} {
 		client, server := tcpPair(t)
 		go io.WriteString(client, sent)
-		if _, err := readHead(server); err == nil || asMeshError(err).Code != codeBadRequest {
-			t.Errorf("%s: %v, want %s", name, err, codeBadRequest)
+		if _, err := readHead(server); err == nil || codes.From(err).Code != codes.BadRequest {
+			t.Errorf("%s: %v, want %s", name, err, codes.BadRequest)
 		}
 	}
 }

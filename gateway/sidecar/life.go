@@ -7,6 +7,7 @@ import (
 	"tailscale.com/ipn"
 	"tailscale.com/types/key"
 
+	"hearth.dev/meshlink/internal/codes"
 	"hearth.dev/meshlink/internal/control"
 )
 
@@ -37,8 +38,8 @@ type life struct {
 func (l *life) onEvent(event ipn.Notify) error {
 	t := l.tailnet
 	if event.ErrMessage != nil && !l.joined {
-		trouble := fail(classifyBackend(*event.ErrMessage), *event.ErrMessage)
-		if trouble.Code.needsNewKey() {
+		trouble := codes.Fail(codes.OfBackend(*event.ErrMessage), *event.ErrMessage)
+		if trouble.Code.NeedsNewKey() {
 			return trouble
 		}
 		t.setTrouble(trouble)
@@ -46,7 +47,7 @@ func (l *life) onEvent(event ipn.Notify) error {
 		t.log.Warn("the node reports a problem", "detail", *event.ErrMessage)
 	}
 	if event.BrowseToURL != nil && *event.BrowseToURL != "" && !l.joined {
-		return fail(codeAuthInvalidKey, "the control plane asks for an interactive login instead of taking the key")
+		return codes.Fail(codes.AuthInvalidKey, "the control plane asks for an interactive login instead of taking the key")
 	}
 	if event.State == nil {
 		return nil
@@ -59,7 +60,7 @@ func (l *life) onEvent(event ipn.Notify) error {
 	case l.joined && l.leftAt.IsZero():
 		l.leftAt, l.leftState = time.Now(), *event.State
 	case l.approval:
-		t.setTrouble(fail(codeNeedsApproval, "the control plane waits for an administrator to approve this device"))
+		t.setTrouble(codes.Fail(codes.NeedsApproval, "the control plane waits for an administrator to approve this device"))
 	}
 	return nil
 }
@@ -87,7 +88,7 @@ func (l *life) onTick(ctx context.Context) error {
 		case !l.cameBackAt.IsZero() && time.Since(l.cameBackAt) > recoverGrace:
 			return errReplace
 		case time.Since(l.started) > joinTimeout:
-			return fail(codeNotReady, "the control plane answers, but the node was not let in within "+joinTimeout.String())
+			return codes.Fail(codes.NotReady, "the control plane answers, but the node was not let in within "+joinTimeout.String())
 		}
 		return nil
 	}
@@ -134,7 +135,7 @@ func (l *life) onProbe(p probe) error {
 		l.wasDown, l.cameBackAt = true, time.Time{}
 		l.setControlDown(p.err.Error())
 		if !l.joined {
-			t.setTrouble(fail(codeControlUnreachable, p.err.Error()))
+			t.setTrouble(codes.Fail(codes.ControlUnreachable, p.err.Error()))
 		}
 		return nil
 	}
@@ -142,7 +143,7 @@ func (l *life) onProbe(p probe) error {
 		if l.wasDown && l.cameBackAt.IsZero() {
 			l.cameBackAt = time.Now()
 			l.setControlDown("")
-			t.setTrouble(fail(codeNotReady, "the control plane answers again, joining"))
+			t.setTrouble(codes.Fail(codes.NotReady, "the control plane answers again, joining"))
 		}
 		return nil
 	}

@@ -22,6 +22,7 @@ import (
 	"tailscale.com/tsnet"
 	"tailscale.com/types/logger"
 
+	"hearth.dev/meshlink/internal/codes"
 	"hearth.dev/meshlink/internal/pipe"
 )
 
@@ -134,22 +135,22 @@ func (m *Member) dial(ctx context.Context, to netip.AddrPort) (pipe.Conn, error)
 	tunnel, ok := conn.(pipe.Conn)
 	if !ok {
 		conn.Close()
-		return nil, fail(codeUnknown, fmt.Sprintf("a tailnet connection of type %T cannot half-close", conn))
+		return nil, codes.Fail(codes.Unknown, fmt.Sprintf("a tailnet connection of type %T cannot half-close", conn))
 	}
 	return tunnel, nil
 }
 
 // classifyDial gives a failed dial its code. The network stack has its own error
 // values, of which only the text is stable.
-func classifyDial(ctx context.Context, err error) *MeshError {
+func classifyDial(ctx context.Context, err error) *codes.Error {
 	var timeout net.Error
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED), containsFold(err.Error(), "connection was refused"), containsFold(err.Error(), "connection refused"):
-		return fail(codeRefused, err.Error())
+		return codes.Fail(codes.Refused, err.Error())
 	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout(), containsFold(err.Error(), "timed out"):
-		return fail(codeDialTimeout, err.Error())
+		return codes.Fail(codes.DialTimeout, err.Error())
 	default:
-		return fail(codeUnknown, err.Error())
+		return codes.Fail(codes.Unknown, err.Error())
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"hearth.dev/meshlink/internal/codes"
 )
 
 // Metrics are meshlink's own counters. Everything is safe for concurrent use.
@@ -17,7 +19,7 @@ type Metrics struct {
 	upstreams                map[string]*UpstreamCounts
 
 	mu      sync.Mutex
-	refused map[Code]int64
+	refused map[codes.Code]int64
 }
 
 // UpstreamCounts are the counters of one upstream.
@@ -32,13 +34,13 @@ type UpstreamCounts struct {
 
 // failure is a dial that did not come about.
 type failure struct {
-	Code   Code      `json:"code"`
-	Detail string    `json:"detail"`
-	At     time.Time `json:"at"`
+	Code   codes.Code `json:"code"`
+	Detail string     `json:"detail"`
+	At     time.Time  `json:"at"`
 }
 
 func newMetrics(upstreams []Upstream) *Metrics {
-	metrics := &Metrics{upstreams: map[string]*UpstreamCounts{}, refused: map[Code]int64{}}
+	metrics := &Metrics{upstreams: map[string]*UpstreamCounts{}, refused: map[codes.Code]int64{}}
 	for _, upstream := range upstreams {
 		metrics.upstreams[upstream.Name] = new(UpstreamCounts)
 	}
@@ -48,7 +50,7 @@ func newMetrics(upstreams []Upstream) *Metrics {
 // upstream returns the counters of a configured upstream.
 func (m *Metrics) upstream(name string) *UpstreamCounts { return m.upstreams[name] }
 
-func (c *UpstreamCounts) setError(trouble *MeshError) {
+func (c *UpstreamCounts) setError(trouble *codes.Error) {
 	c.lastError.Store(&failure{trouble.Code, trouble.Detail, time.Now().UTC()})
 }
 
@@ -69,7 +71,7 @@ func (m *Metrics) dialTime(took time.Duration) {
 	m.dials.Add(1)
 }
 
-func (m *Metrics) refusal(code Code) {
+func (m *Metrics) refusal(code codes.Code) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.refused[code]++

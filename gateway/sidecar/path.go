@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"hearth.dev/meshlink/internal/codes"
 )
 
 // The first ping after a start is often lost, because the two sides do not know
@@ -106,7 +108,7 @@ func (p *PathProber) measure(ctx context.Context, upstream Upstream) PathResult 
 		}
 		pong, err := member.ping(ctx, peer.IP, timeout)
 		if err != nil {
-			result.Err = fail(codeDialTimeout, "no pong from "+peer.HostName+": "+err.Error())
+			result.Err = codes.Fail(codes.DialTimeout, "no pong from "+peer.HostName+": "+err.Error())
 			continue
 		}
 		return PathResult{

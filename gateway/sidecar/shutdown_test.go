@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hearth.dev/meshlink/internal/codes"
 )
 
 // stopLimit leaves half a second of the platform's ten.
@@ -19,8 +21,8 @@ func TestSIGTERMLetsAnOpenTunnelFinishAndRefusesNewOnes(t *testing.T) {
 	client, home := s.open("gpu"), l.accept()
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	until(t, "/readyz is off", time.Second, func() bool { return s.statusCode("/readyz") == 503 })
-	if _, status, code := s.connect("gpu"); status != 503 || code != codeDraining {
-		t.Errorf("a new tunnel during the drain: %d %s, want 503 %s", status, code, codeDraining)
+	if _, status, code := s.connect("gpu"); status != 503 || code != codes.Draining {
+		t.Errorf("a new tunnel during the drain: %d %s, want 503 %s", status, code, codes.Draining)
 	}
 	io.WriteString(home, "the end of the answer")
 	home.Close()
@@ -61,7 +63,7 @@ func TestSIGTERMEndsSoonBeforeTheTailnetWasEverJoined(t *testing.T) {
 	l := startLab(t)
 	l.control.kill()
 	s := startSidecar(t, l.env())
-	s.awaitCode("gpu", codeControlUnreachable, 5*time.Second)
+	s.awaitCode("gpu", codes.ControlUnreachable, 5*time.Second)
 	if took, code := s.end(syscall.SIGTERM, stopLimit); took > 2*time.Second || code != 0 {
 		t.Errorf("ended after %s with exit code %d, want less than 2 s and 0", took, code)
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"tailscale.com/ipn/ipnstate"
+
+	"hearth.dev/meshlink/internal/codes"
 )
 
 const statusTimeout = 3 * time.Second
@@ -39,7 +41,7 @@ func (s *StatusServer) handler() http.Handler {
 }
 
 // answerWith answers 200 when check passes, and 503 with the code when not.
-func (s *StatusServer) answerWith(check func(context.Context) *MeshError) http.HandlerFunc {
+func (s *StatusServer) answerWith(check func(context.Context) *codes.Error) http.HandlerFunc {
 	return func(w http.ResponseWriter, request *http.Request) {
 		ctx, cancel := context.WithTimeout(request.Context(), statusTimeout)
 		defer cancel()
@@ -53,7 +55,7 @@ func (s *StatusServer) answerWith(check func(context.Context) *MeshError) http.H
 
 // startup: in the tailnet, an upstream's peer is in the network map, and the node
 // can be reached (it chose a home relay, or a ping was answered).
-func (s *StatusServer) startup(ctx context.Context) *MeshError {
+func (s *StatusServer) startup(ctx context.Context) *codes.Error {
 	status, trouble := s.networkMap(ctx)
 	if trouble != nil {
 		return trouble
@@ -66,17 +68,17 @@ func (s *StatusServer) startup(ctx context.Context) *MeshError {
 	}
 	switch {
 	case !present:
-		return fail(codePeerMissing, "no upstream has a peer in the tailnet")
+		return codes.Fail(codes.PeerMissing, "no upstream has a peer in the tailnet")
 	case !answered && status.Self.Relay == "":
-		return fail(codeNotReady, "no home relay was chosen yet and no ping was answered")
+		return codes.Fail(codes.NotReady, "no home relay was chosen yet and no ping was answered")
 	}
 	return nil
 }
 
 // ready: not draining, and at least one upstream answered a ping just now.
-func (s *StatusServer) ready(ctx context.Context) *MeshError {
+func (s *StatusServer) ready(ctx context.Context) *codes.Error {
 	if s.connect.Draining() {
-		return fail(codeDraining, "shutting down")
+		return codes.Fail(codes.Draining, "shutting down")
 	}
 	if _, trouble := s.networkMap(ctx); trouble != nil {
 		return trouble
@@ -89,18 +91,18 @@ func (s *StatusServer) ready(ctx context.Context) *MeshError {
 		}
 		last = result.Err
 	}
-	return asMeshError(last)
+	return codes.From(last)
 }
 
 // networkMap does not wait for a start to finish: probes ask again.
-func (s *StatusServer) networkMap(ctx context.Context) (*ipnstate.Status, *MeshError) {
+func (s *StatusServer) networkMap(ctx context.Context) (*ipnstate.Status, *codes.Error) {
 	view := s.tailnet.view()
 	if view.member == nil {
 		return nil, view.trouble
 	}
 	status, err := view.member.networkMap(ctx)
 	if err != nil {
-		return nil, fail(codeNotReady, err.Error())
+		return nil, codes.Fail(codes.NotReady, err.Error())
 	}
 	return status, nil
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"hearth.dev/meshlink/internal/codes"
 )
 
 const (
@@ -40,7 +42,7 @@ type Tailnet struct {
 	mu          sync.Mutex
 	changed     chan struct{} // closed at each change of what follows
 	member      *Member       // nil until joined
-	trouble     *MeshError    // nil while joined
+	trouble     *codes.Error  // nil while joined
 	key         authKey       // of the latest try
 	controlDown string        // why the control plane does not answer; empty while it does
 	joins       int
@@ -52,7 +54,7 @@ func newTailnet(config Config, log *slog.Logger, redactor *redactor) *Tailnet {
 	return &Tailnet{
 		config: config, log: log, redactor: redactor,
 		changed: make(chan struct{}),
-		trouble: fail(codeNotReady, "starting"),
+		trouble: codes.Fail(codes.NotReady, "starting"),
 	}
 }
 
@@ -64,7 +66,7 @@ func (t *Tailnet) update(change func()) {
 	t.changed = make(chan struct{})
 }
 
-func (t *Tailnet) setTrouble(trouble *MeshError) {
+func (t *Tailnet) setTrouble(trouble *codes.Error) {
 	t.mu.Lock()
 	same := t.trouble != nil && *t.trouble == *trouble
 	t.mu.Unlock()
@@ -72,11 +74,11 @@ func (t *Tailnet) setTrouble(trouble *MeshError) {
 		return
 	}
 	t.update(func() { t.trouble = trouble })
-	t.log.Warn("not in the tailnet", "code", trouble.Code, "detail", trouble.Detail, "fix", codeMeanings[trouble.Code].fix)
+	t.log.Warn("not in the tailnet", "code", trouble.Code, "detail", trouble.Detail, "fix", trouble.Code.Meaning().Fix)
 }
 
 // Joined returns the current member. While the tailnet is only starting it waits
-// up to three seconds; a known reason is returned at once, as a *MeshError.
+// up to three seconds; a known reason is returned at once, as a *codes.Error.
 func (t *Tailnet) Joined(ctx context.Context) (*Member, error) {
 	deadline := time.NewTimer(readyWait)
 	defer deadline.Stop()
@@ -87,7 +89,7 @@ func (t *Tailnet) Joined(ctx context.Context) (*Member, error) {
 		if member != nil {
 			return member, nil
 		}
-		if trouble.Code != codeNotReady {
+		if trouble.Code != codes.NotReady {
 			return nil, trouble
 		}
 		select {
@@ -103,7 +105,7 @@ func (t *Tailnet) Joined(ctx context.Context) (*Member, error) {
 // tailnetView is one consistent look at a Tailnet.
 type tailnetView struct {
 	member      *Member
-	trouble     *MeshError // nil while member is not
+	trouble     *codes.Error // nil while member is not
 	key         authKey
 	controlDown string
 	joins       int
@@ -129,7 +131,7 @@ func (t *Tailnet) Run(ctx context.Context) {
 			backoff = backoffMin
 			continue
 		}
-		t.setTrouble(asMeshError(err))
+		t.setTrouble(codes.From(err))
 		if t.pause(ctx, backoff, key) {
 			backoff = backoffMin
 		} else {
@@ -161,7 +163,7 @@ func (t *Tailnet) pause(ctx context.Context, wait time.Duration, tried authKey) 
 func (t *Tailnet) live(ctx context.Context, key authKey, generation int) error {
 	member, err := startMember(t.config, key, generation, t.log)
 	if err != nil {
-		return fail(classifyBackend(err.Error()), err.Error())
+		return codes.Fail(codes.OfBackend(err.Error()), err.Error())
 	}
 	defer t.retire(ctx, member)
 	watching, stopWatching := context.WithCancel(ctx)
@@ -177,7 +179,7 @@ func (t *Tailnet) live(ctx context.Context, key authKey, generation int) error {
 			return ctx.Err()
 		case event, open := <-events:
 			if !open {
-				return fail(codeNotReady, "the node's event stream ended")
+				return codes.Fail(codes.NotReady, "the node's event stream ended")
 			}
 			err = life.onEvent(event)
 			if life.joined {
@@ -203,7 +205,7 @@ func (t *Tailnet) retire(ctx context.Context, member *Member) {
 	t.mu.Unlock()
 	t.update(func() {
 		if t.member == member {
-			t.member, t.trouble = nil, fail(codeNotReady, "joining again")
+			t.member, t.trouble = nil, codes.Fail(codes.NotReady, "joining again")
 		}
 	})
 	closed := make(chan struct{})

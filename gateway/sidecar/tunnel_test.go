@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hearth.dev/meshlink/internal/codes"
 )
 
 // abortLimit is the promise to the engine: it learns within this time that
@@ -76,12 +78,12 @@ func TestTunnels(t *testing.T) {
 		for _, test := range []struct {
 			name   string
 			status int
-			code   Code
+			code   codes.Code
 		}{
-			{"nosuch", 404, codeUnknownUpstream},
-			{"nobody", 503, codePeerMissing},
-			{"shut", 502, codeRefused},
-			{"127.0.0.1:22", 400, codeBadRequest},
+			{"nosuch", 404, codes.UnknownUpstream},
+			{"nobody", 503, codes.PeerMissing},
+			{"shut", 502, codes.Refused},
+			{"127.0.0.1:22", 400, codes.BadRequest},
 		} {
 			if _, status, code := s.connect(test.name); status != test.status || code != test.code {
 				t.Errorf("CONNECT %s: %d %s, want %d %s", test.name, status, code, test.status, test.code)
@@ -160,8 +162,8 @@ func TestTunnelsAboveTheCapAreRefused(t *testing.T) {
 	s := startReadySidecar(t, l.env("MESH_MAX_TUNNELS=2"))
 	first := s.open("gpu")
 	s.open("gpu")
-	if _, status, code := s.connect("gpu"); status != 503 || code != codeNotReady {
-		t.Errorf("the third of two tunnels: %d %s, want 503 %s", status, code, codeNotReady)
+	if _, status, code := s.connect("gpu"); status != 503 || code != codes.TunnelsFull {
+		t.Errorf("the third of two tunnels: %d %s, want 503 %s", status, code, codes.TunnelsFull)
 	}
 	first.Close()
 	l.accept().Close()
