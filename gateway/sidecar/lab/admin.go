@@ -17,7 +17,8 @@ import (
 //
 //	approval                    nodes that come from now on wait for approval
 //	approve?node=NAME           lets waiting nodes in; without a name all of them
-//	expire?node=NAME            the node's key has expired; without a name everybody's
+//	expire?node=NAME            the key that the node has now has expired; without a
+//	                            name everybody's, and new ones are expired at once
 //	hide?node=NAME              the others do not see the node
 //	deny?node=NAME&port=N       the node's packet filter lets nobody in at the port
 //	capability?node=NAME&name=C the node has a capability, such as only-tcp-443
@@ -105,10 +106,18 @@ func (a *admin) named(change func(faultRequest)) func(faultRequest) error {
 }
 
 func (a *admin) expire(r faultRequest) error {
+	keys := a.keysOf(r.node)
 	if r.node == everyNode {
 		a.streams.control.SetExpireAllNodes(r.on)
 	}
-	return a.set(func(r faultRequest) { a.faults.expired[r.node] = r.on })(r)
+	return a.set(func(r faultRequest) {
+		if r.node == everyNode {
+			a.faults.allExpired = r.on
+		}
+		for _, key := range keys {
+			a.faults.expired[key] = r.on
+		}
+	})(r)
 }
 
 func (a *admin) deny(r faultRequest) error {

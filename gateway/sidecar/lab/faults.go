@@ -14,7 +14,7 @@ import (
 // strangerID is the account of homes that are shared in from somebody else.
 const strangerID tailcfg.UserID = 456
 
-// everyNode stands for all nodes where a fault takes a node's name.
+// everyNode stands for all nodes where a name is wanted.
 const everyNode = ""
 
 // faults is everything that is wrong in the tailnet on purpose. Nodes are named
@@ -24,7 +24,8 @@ type faults struct {
 	approval     bool                    // nodes that come now must be approved
 	known        map[key.NodePublic]bool // true while the node waits for approval
 	retryAfter   string                  // seconds, while registrations are refused
-	expired      map[string]bool
+	expired      map[key.NodePublic]bool
+	allExpired   bool
 	hidden       map[string]bool // not in the others' maps
 	denied       map[string]map[uint16]bool
 	capabilities map[string]map[tailcfg.NodeCapability]bool
@@ -38,7 +39,7 @@ func newFaults(derpMap *tailcfg.DERPMap) *faults {
 	return &faults{
 		derpMap:      derpMap,
 		known:        map[key.NodePublic]bool{},
-		expired:      map[string]bool{},
+		expired:      map[key.NodePublic]bool{},
 		hidden:       map[string]bool{},
 		denied:       map[string]map[uint16]bool{},
 		capabilities: map[string]map[tailcfg.NodeCapability]bool{},
@@ -106,8 +107,14 @@ func (f *faults) amend(response *tailcfg.MapResponse) {
 	if ports := f.denied[name]; len(ports) > 0 {
 		response.PacketFilter = allowAllBut(ports)
 	}
+	// The test control plane's clock stands still in 2020, where nothing has expired yet.
+	response.ControlTime = new(time.Now())
 	response.Peers = slices.DeleteFunc(response.Peers, func(peer *tailcfg.Node) bool {
-		return f.known[peer.Key] || f.hidden[peer.Hostinfo.Hostname()]
+		gone := f.known[peer.Key] || f.hidden[peer.Hostinfo.Hostname()]
+		if gone {
+			response.PeersRemoved = append(response.PeersRemoved, peer.ID) // an empty list of peers means no change
+		}
+		return gone
 	})
 	for _, peer := range response.Peers {
 		f.expire(peer)
@@ -116,7 +123,7 @@ func (f *faults) amend(response *tailcfg.MapResponse) {
 }
 
 func (f *faults) expire(node *tailcfg.Node) {
-	if f.expired[node.Hostinfo.Hostname()] || f.expired[everyNode] {
+	if f.allExpired || f.expired[node.Key] {
 		node.KeyExpiry = time.Now().Add(-time.Minute)
 	}
 }
