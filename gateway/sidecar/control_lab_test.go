@@ -109,6 +109,20 @@ func TestTunnelsOpenWhileTheMapStreamsAreCut(t *testing.T) {
 	s.open("gpu")
 }
 
+func TestNewsThatTheControlPlaneHoldsBackArriveWhenItSpeaksAgain(t *testing.T) {
+	t.Parallel()
+	l := startLab(t)
+	s := startReadySidecar(t, l.env())
+	l.accepting()
+	l.fault("hold-streams")
+	l.fault("hide?node=home-gpu")
+	for range 50 { // news that were not held back would come in between
+		s.open("gpu").Close()
+	}
+	l.fault("hold-streams?on=false")
+	s.awaitCode("gpu", codes.PeerMissing, 10*time.Second)
+}
+
 func TestAPortThatTheHomesPacketFilterClosesTimesOutAndIsNotCalledOffline(t *testing.T) {
 	t.Parallel()
 	l := startLab(t)

@@ -18,8 +18,8 @@ const help = `npm test [-- --quick] [-- --only STAGE[,STAGE]]
 Stages, in order: check, go, unit, build, wire, chain, page, bundle, mesh, race, setup.
 --quick leaves out:
   bundle  the same end-to-end tests on the bundle
-  mesh    a real headscale and Tailscale's own programs, which it builds at the first time: MESHTIME
-  race    the Go tests under the race detector: RACETIME
+  mesh    a real headscale and Tailscale's own programs, half a minute, and four more where they must be built
+  race    the Go tests under the race detector: one minute, and two more the first time
   setup   a cold set-up on a fresh clone
 `
 
