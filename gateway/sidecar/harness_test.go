@@ -40,6 +40,9 @@ func buildAndRun(m *testing.M) int {
 	defer os.RemoveAll(folder)
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", folder, ".", "./lab")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if raceBuild {
+		build = exec.Command("go", "build", "-race", "-o", folder, ".", "./lab")
+	}
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		return 1
@@ -80,8 +83,12 @@ type process struct {
 func start(t *testing.T, name string, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, name: name, ended: make(chan struct{})}
-	p.cmd = exec.Command(filepath.Join(programs, name), args...)
-	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}, env...)
+	path := name
+	if !filepath.IsAbs(name) {
+		path = filepath.Join(programs, name)
+	}
+	p.cmd = exec.Command(path, args...)
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir(), "GORACE=halt_on_error=1 exitcode=66"}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	stdin, err := p.cmd.StdinPipe()
 	if err != nil {
@@ -96,6 +103,9 @@ func start(t *testing.T, name string, env []string, args ...string) *process {
 		p.kill()
 		if t.Failed() {
 			t.Logf("%s said:\n%s", name, p.err.String())
+		}
+		if strings.Contains(p.err.String(), "DATA RACE") {
+			t.Errorf("%s has a data race:\n%s", name, p.err.String())
 		}
 		if strings.Contains(p.out.String()+p.err.String(), "LABsecret") {
 			t.Errorf("%s printed the auth key:\n%s%s", name, p.out.String(), p.err.String())
@@ -163,6 +173,7 @@ type lab struct {
 	t                             *testing.T
 	control, home                 *process
 	controlAddr, url, derp, stunA string
+	admin                         string
 	homeDir                       string
 	backend                       *net.TCPListener
 }
@@ -183,16 +194,29 @@ func startLab(t *testing.T) *lab {
 func (l *lab) startControl() {
 	l.t.Helper()
 	l.control = start(l.t, "lab", nil, "control", "--addr", l.controlAddr, "--derp-addr", l.derp, "--stun-addr", l.stunA,
-		"--auth-key", labKey, "--tags", "tag:gpu,tag:gateway")
+		"--auth-key", labKey, "--tags", "tag:gpu,tag:gateway", "--admin-addr", "127.0.0.1:0")
 	line := l.control.ready("ready", &l.control.out)
 	l.url, l.derp, l.stunA = line["controlUrl"].(string), line["derpAddr"].(string), line["stunAddr"].(string)
-	l.controlAddr = strings.TrimPrefix(l.url, "http://")
+	l.controlAddr, l.admin = strings.TrimPrefix(l.url, "http://"), line["adminUrl"].(string)
 }
 
-func (l *lab) startHome() (ip string) {
+// fault switches something in the lab's control plane, such as "deny?node=home-gpu&port=80".
+func (l *lab) fault(switched string) {
 	l.t.Helper()
-	l.home = start(l.t, "lab", nil, "home", "--control-url", l.url, "--auth-key", labKey, "--hostname", "home-gpu", "--tags", "tag:gpu",
-		"--dir", l.homeDir, "--forward", "80="+l.backend.Addr().String())
+	response, err := http.Post(l.admin+"/fault/"+switched, "", nil)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, _ := io.ReadAll(response.Body); response.StatusCode != http.StatusOK {
+		l.t.Fatalf("fault %s: %d %s", switched, response.StatusCode, body)
+	}
+}
+
+func (l *lab) startHome(flags ...string) (ip string) {
+	l.t.Helper()
+	l.home = start(l.t, "lab", nil, append([]string{"home", "--control-url", l.url, "--auth-key", labKey, "--hostname", "home-gpu", "--tags", "tag:gpu",
+		"--dir", l.homeDir, "--forward", "80=" + l.backend.Addr().String()}, flags...)...)
 	return l.home.ready("ready", &l.home.out)["ip"].(string)
 }
 
