@@ -71,8 +71,10 @@ function createCertificate(content: Content): string {
 
 function tlv(tag: number, ...content: readonly Buffer[]): Buffer {
   const value = Buffer.concat(content)
-  if (value.length < 0x80) return Buffer.concat([Buffer.from([tag, value.length]), value])
-  return Buffer.concat([Buffer.from([tag, 0x82, value.length >> 8, value.length & 0xff]), value])
+  const { length } = value
+  // As short as can be: Go refuses what OpenSSL lets pass.
+  const size = length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff]
+  return Buffer.concat([Buffer.from([tag, ...size]), value])
 }
 
 function sequence(...content: readonly Buffer[]): Buffer {

@@ -51,6 +51,8 @@ export function startTls(raw: Socket, handshake: Handshake, callback: TlsCallbac
   socket.on('secureConnect', onSecure).on('error', onError)
 }
 
+/** Traefik hangs up on an entry point without TLS, other servers answer in plain words. */
+const noTls = 'does this port speak plain http?'
 const hungUp = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH'])
 
 function explain(cause: Error, socket: TLSSocket, { host, unanswered }: Handshake): HearthError {
@@ -58,8 +60,11 @@ function explain(cause: Error, socket: TLSSocket, { host, unanswered }: Handshak
   if (socket.authorizationError !== undefined && socket.authorizationError !== null)
     return new HearthError('engine_tls_untrusted', { cause, detail: `${code}: ${words(cause)}; ${mend(code, host)}` })
   if (hungUp.has(code))
-    return new HearthError(unanswered, { cause, detail: `${code} in the middle of the TLS handshake with ${host}` })
-  const hint = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/.test(code) ? '; does this port speak plain http?' : ''
+    return new HearthError(unanswered, {
+      cause,
+      detail: `Hung up in the TLS handshake with ${host} (${code}); ${noTls}`,
+    })
+  const hint = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/.test(code) ? `; ${noTls}` : ''
   return new HearthError('engine_tls_failed', { cause, detail: `${code}: ${words(cause)}${hint}` })
 }
 
