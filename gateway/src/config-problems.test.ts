@@ -90,6 +90,10 @@ test('each problem says what is wanted', () => {
       engine.replace("http://gpu'", "http://[::1]', via: 'socks5://127.0.0.1:1'") + model,
       /url: .*wants a name or an IPv4/,
     ],
+    [
+      engine.replace("http://gpu'", "http://100.64.0.7:8000', via: 'socks5://127.0.0.1:1'") + model,
+      /url: .*wants the name of the home in the tailnet, or https:/,
+    ],
     [engine.replace('http:', 'ftp:') + model, /engines\.0\.url: "ftp:\/\/gpu": wants an http:\/\/ or https:\/\//],
     [engine.replace('//gpu', '//gpu/v1') + model, /wants only scheme, host and port/],
     [`${engine}${model}timeouts: { totalMs: 2147483648 }`, /timeouts\.totalMs: 2147483648: Too big/],

@@ -111,7 +111,7 @@ test('an address of an engine may name any port, also the usual one of its schem
 
 test('an engine behind the mesh may be https, also by a SOCKS server on loopback', () => {
   for (const via of ['mesh:gpu', 'socks5://127.0.0.1:1055', 'socks5://localhost:1', 'socks5://[::1]:65535'])
-    for (const url of ['https://vllm.home', 'http://100.64.0.7:8000']) {
+    for (const url of ['https://vllm.home', 'https://100.64.0.7:8443', 'http://home-gpu.example.ts.net:8000']) {
       const yaml = smallest.replace("'http://gpu'", `'${url}', via: '${via}'`)
       equal(loadConfig(envOf(yaml)).engines[0]?.via, via)
     }

@@ -51,6 +51,12 @@ const engineSchema = engineBaseSchema
     path: ['url'],
     error: 'wants a name or an IPv4 address for an engine behind a SOCKS server',
   })
+  // A tailscaled that is logged out, or knows no such node, dials an address outside of the tailnet, unencrypted.
+  .refine(({ url, via }) => !via?.startsWith('socks5:') || !/^http:\/\/[\d.]+(:\d+)?$/.test(new URL(url).origin), {
+    path: ['url'],
+    error:
+      'wants the name of the home in the tailnet, or https://: a SOCKS server may dial an address outside of the tailnet',
+  })
 
 const visionSchema = z
   .strictObject({

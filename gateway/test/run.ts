@@ -25,7 +25,7 @@ function stages(): readonly Stage[] {
         nodeTests(
           files(
             ['gateway/{src,dev,test}/**/*.test.{ts,mjs}', 'client-web/{src,.}/**/*.test.ts'],
-            /\.(wire|chain|e2e)\.test\.|node_modules/,
+            /\.(wire|chain|mesh|e2e)\.test\.|node_modules/,
           ),
         ),
     },

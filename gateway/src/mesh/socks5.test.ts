@@ -147,10 +147,10 @@ async function serve(socket: Socket, script: Script, asked: Buffer[]): Promise<v
   script.next?.(socket)
 }
 
-function dial(port: number, timeoutMs = waitMs): Promise<Socket> {
+function dial(port: number, timeoutMs = waitMs, signal?: AbortSignal): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>()
   const target = { host: 'home-gpu', port: 80 }
-  connectSocks({ proxy: { host: '127.0.0.1', port }, target, timeoutMs }, (error, socket) => {
+  connectSocks({ proxy: { host: '127.0.0.1', port }, target, timeoutMs, signal }, (error, socket) => {
     if (socket === null) return reject(error)
     sockets.add(socket)
     resolve(socket)
@@ -198,6 +198,23 @@ describe('connectSocks()', () => {
   it('fails with mesh_dial_timeout when the server never answers', async () => {
     assert.equal(await codeOf(dial((await startProxy({})).port, 50)), 'mesh_dial_timeout')
     assert.equal(await codeOf(dial((await startProxy({ method })).port, 50)), 'mesh_dial_timeout')
+  })
+
+  it('ends at once with the reason of its signal, and closes the connection', async () => {
+    const leave = new AbortController()
+    const closed = Promise.withResolvers<void>()
+    const proxy = await startProxy({
+      method,
+      reply: [5],
+      next: (socket) => {
+        socket.resume().on('close', () => closed.resolve())
+        leave.abort(new HearthError('client_gone'))
+      },
+    })
+    assert.equal(await codeOf(dial(proxy.port, waitMs, leave.signal)), 'client_gone')
+    await withDeadline(closed.promise, waitMs, 'the proxy sees the end')
+    assert.equal(await codeOf(dial(proxy.port, waitMs, leave.signal)), 'client_gone')
+    assert.equal(proxy.connections(), 1)
   })
 
   it('refuses a tunnel that speaks before it was asked', async () => {

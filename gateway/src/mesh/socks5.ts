@@ -1,5 +1,5 @@
 import { connect, isIPv4, type Socket } from 'node:net'
-import { type ErrorCode, HearthError } from '../errors.ts'
+import { type ErrorCode, HearthError, toHearthError } from '../errors.ts'
 import type { MeshAddress, MeshCallback } from './connect.ts'
 
 export interface SocksDial {
@@ -7,6 +7,8 @@ export interface SocksDial {
   /** Where the SOCKS server is to connect to: a name, which it resolves, or an IPv4 address. */
   readonly target: MeshAddress
   readonly timeoutMs: number
+  /** Ends it at once; its reason is the error. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /**
@@ -15,12 +17,14 @@ export interface SocksDial {
  * Nothing of the request was sent before.
  */
 export function connectSocks(dial: SocksDial, callback: MeshCallback): void {
-  const { proxy, target, timeoutMs } = dial
+  const { proxy, target, timeoutMs, signal } = dial
+  if (signal?.aborted) return callback(toHearthError(signal.reason), null)
   const socket = connect({ host: proxy.host, port: proxy.port, noDelay: true, keepAlive: true })
   let said = Buffer.alloc(0)
   let askedAt: number | undefined
   const finish = (error: HearthError | null) => {
     clearTimeout(timer)
+    signal?.removeEventListener('abort', onAbort)
     socket.off('connect', onConnect).off('readable', onReadable).off('end', onEnd).off('error', onError)
     if (error === null) return callback(null, socket)
     socket.on('error', () => {})
@@ -43,11 +47,13 @@ export function connectSocks(dial: SocksDial, callback: MeshCallback): void {
     finish(
       proxyDown(`No SOCKS server at ${proxy.host}:${proxy.port}: does tailscaled run with --socks5-server?`, cause),
     )
+  const onAbort = () => finish(toHearthError(signal?.reason))
   const timer = setTimeout(
     () =>
       finish(new HearthError('mesh_dial_timeout', { detail: `No answer of the SOCKS server within ${timeoutMs} ms` })),
     timeoutMs,
   )
+  signal?.addEventListener('abort', onAbort)
   socket.on('connect', onConnect).on('readable', onReadable).on('end', onEnd).on('error', onError)
 }
 

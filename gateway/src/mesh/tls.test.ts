@@ -57,12 +57,19 @@ interface Dial {
   /** Undefined: those of Node and of the system. */
   readonly ca?: string | undefined
   readonly timeoutMs?: number
+  readonly signal?: AbortSignal
 }
 
 function handshakeOf(dial: Dial) {
-  const { host, ca, timeoutMs } = { host: 'vllm.home', ca: home.cert, timeoutMs: waitMs, ...dial }
+  const { host, ca, timeoutMs, signal } = {
+    host: 'vllm.home',
+    ca: home.cert,
+    timeoutMs: waitMs,
+    signal: undefined,
+    ...dial,
+  }
   const trust = createTrust(ca === undefined ? undefined : [ca])
-  return { host, trust, timeoutMs, unanswered: 'ingress_down' } as const
+  return { host, trust, timeoutMs, signal, unanswered: 'ingress_down' } as const
 }
 
 async function dial(port: number, options: Dial = {}): Promise<TLSSocket> {
@@ -160,6 +167,16 @@ describe('startTls()', () => {
     assert.equal(error.code, 'ingress_down')
     assert.match(error.detail ?? '', /within 50 ms/)
     await withDeadline(closed.promise, waitMs, 'the server sees the end')
+  })
+
+  it('ends at once with the reason of its signal, and closes the connection', async () => {
+    const leave = new AbortController()
+    const closed = Promise.withResolvers<void>()
+    const abort = () => leave.abort(new HearthError('client_gone'))
+    const port = await listen(createServer((socket) => socket.once('data', abort).on('close', () => closed.resolve())))
+    assert.equal((await failureOf(dial(port, { signal: leave.signal }))).code, 'client_gone')
+    await withDeadline(closed.promise, waitMs, 'the server sees the end')
+    assert.equal((await failureOf(dial(port, { signal: leave.signal }))).code, 'client_gone')
   })
 
   for (const how of ['FIN', 'RST'] as const) {

@@ -1,12 +1,14 @@
 import { isIP, type Socket } from 'node:net'
 import { connect, createSecureContext, getCACertificates, type SecureContext, type TLSSocket } from 'node:tls'
-import { type ErrorCode, HearthError } from '../errors.ts'
+import { type ErrorCode, HearthError, toHearthError } from '../errors.ts'
 
 export interface Handshake {
   /** Host of the engine's url: sent as SNI where it is a name, and what the certificate must be for. */
   readonly host: string
   readonly trust: SecureContext
   readonly timeoutMs: number
+  /** Ends it at once; its reason is the error. */
+  readonly signal?: AbortSignal | undefined
   /** What it is when the other end never answers the handshake, or hangs up in the middle of it. */
   readonly unanswered: ErrorCode
 }
@@ -26,7 +28,7 @@ export function createTrust(ca: readonly string[] | undefined): SecureContext {
  * is sent before the proof.
  */
 export function startTls(raw: Socket, handshake: Handshake, callback: TlsCallback): void {
-  const { host, timeoutMs } = handshake
+  const { host, timeoutMs, signal } = handshake
   const socket = connect({
     socket: raw,
     host,
@@ -38,6 +40,7 @@ export function startTls(raw: Socket, handshake: Handshake, callback: TlsCallbac
   })
   const finish = (error: HearthError | null) => {
     clearTimeout(timer)
+    signal?.removeEventListener('abort', onAbort)
     socket.off('secureConnect', onSecure).off('error', onError)
     if (error === null) return callback(null, socket)
     socket.on('error', () => {})
@@ -46,9 +49,12 @@ export function startTls(raw: Socket, handshake: Handshake, callback: TlsCallbac
   }
   const onSecure = () => finish(null)
   const onError = (cause: Error) => finish(explain(cause, socket, handshake))
+  const onAbort = () => finish(toHearthError(signal?.reason))
   const silent = `No end of the TLS handshake with ${host} within ${Math.round(timeoutMs)} ms`
   const timer = setTimeout(() => finish(new HearthError(handshake.unanswered, { detail: silent })), timeoutMs)
+  signal?.addEventListener('abort', onAbort)
   socket.on('secureConnect', onSecure).on('error', onError)
+  if (signal?.aborted) onAbort()
 }
 
 /** Traefik hangs up on an entry point without TLS, other servers answer in plain words. */

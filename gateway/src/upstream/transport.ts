@@ -1,8 +1,7 @@
-import { buildConnector, type Dispatcher, Pool } from 'undici'
+import { type Dispatcher, Pool } from 'undici'
 import type { EngineConfig, Timeouts } from '../config.ts'
-import { connectMesh, type MeshAddress, type MeshCallback } from '../mesh/connect.ts'
-import { connectSocks } from '../mesh/socks5.ts'
-import { createTrust, startTls } from '../mesh/tls.ts'
+import type { MeshAddress } from '../mesh/connect.ts'
+import { createConnector } from './connector.ts'
 
 /** The way to one engine: a pool of connections over its road. */
 export interface Upstream {
@@ -36,7 +35,7 @@ const answerHeadBytesMax = 32 * 1024
 /** The pool of an engine. It has no limit of its own: admission holds the line, a second queue here would hide it. */
 export function createUpstream(engine: EngineConfig, road: Road): Upstream {
   const pool = new Pool(new URL(engine.url).origin, {
-    connect: connectorFor(engine, road),
+    connect: createConnector(engine, road),
     connections: null,
     // llama.cpp closes a connection after every stream without a word: a request on a kept one may die.
     pipelining: engine.kind === 'llamacpp' ? 0 : 1,
@@ -69,54 +68,4 @@ export function createUpstream(engine: EngineConfig, road: Road): Upstream {
     },
     destroy: () => pool.destroy(),
   }
-}
-
-/** A connection over the engine's road, encrypted where its url says https. */
-function connectorFor(engine: EngineConfig, road: Road): buildConnector.connector {
-  const open = openerFor(engine, road)
-  if (!engine.url.startsWith('https:')) return open
-  const { connectMs } = road.timeouts
-  const trust = createTrust(engine.tls?.ca)
-  const host = hostOf(engine.url)
-  const unanswered = engine.via === undefined ? 'engine_unreachable' : 'ingress_down'
-  return (options, callback) => {
-    const startedAt = performance.now()
-    open(options, (error, socket) => {
-      if (socket === null) return callback(error, null)
-      const timeoutMs = Math.max(1, connectMs - (performance.now() - startedAt))
-      startTls(socket, { host, trust, timeoutMs, unanswered }, callback)
-    })
-  }
-}
-
-type Opener = (options: buildConnector.Options, callback: MeshCallback) => void
-
-/** The plain connection below: through the sidecar, through a SOCKS server, or straight. */
-function openerFor({ url, via }: EngineConfig, { mesh, timeouts }: Road): Opener {
-  const timeoutMs = timeouts.connectMs
-  if (via === undefined) return openStraight(portOf(url), timeoutMs)
-  if (via.startsWith('mesh:')) {
-    const dial = { sidecar: mesh, upstream: via.slice('mesh:'.length), timeoutMs }
-    return (_options, callback) => connectMesh(dial, callback)
-  }
-  const proxy = { host: hostOf(via), port: Number(new URL(via).port) }
-  const dial = { proxy, target: { host: hostOf(url), port: portOf(url) }, timeoutMs }
-  return (_options, callback) => connectSocks(dial, callback)
-}
-
-function openStraight(port: number, timeoutMs: number): Opener {
-  const connect = buildConnector({ timeout: timeoutMs, keepAlive: true })
-  return (options, callback) => {
-    const plain = { ...options, protocol: 'http:', port: String(port) }
-    connect(plain, (error, socket) => (socket === null ? callback(error, null) : callback(null, socket)))
-  }
-}
-
-function hostOf(url: string): string {
-  return new URL(url).hostname.replace(/^\[|\]$/g, '')
-}
-
-function portOf(url: string): number {
-  const { port, protocol } = new URL(url)
-  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port)
 }
