@@ -31,7 +31,7 @@ export function createConnector(engine: EngineConfig, roads: Roads): Connector {
   return (options, callback) => {
     const startedAt = performance.now()
     dial(options, (error, socket) => {
-      if (socket === null) return callback(error, null)
+      if (error !== null) return callback(error, null)
       const timeoutMs = Math.max(1, connectMs - (performance.now() - startedAt))
       startTls(socket, { ...proof, timeoutMs, signal: options.signal }, callback)
     })
@@ -58,7 +58,8 @@ function dialStraight(port: number, timeoutMs: number): Dial {
   const connect = buildConnector({ timeout: timeoutMs, keepAlive: true })
   return ({ signal: _, ...options }, callback) => {
     const plain = { ...options, protocol: 'http:', port: String(port) }
-    connect(plain, (error, socket) => (socket === null ? callback(error, null) : callback(null, socket)))
+    // On an error undici gives no second argument at all, whatever its types say.
+    connect(plain, (error, socket) => (error === null ? callback(null, socket) : callback(error, null)))
   }
 }
 
