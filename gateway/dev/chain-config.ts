@@ -21,6 +21,8 @@ export interface ChainModel {
 export const ingressHost = 'vllm.home'
 /** The upstream of the sidecar that leads home. */
 export const meshUpstream = 'gpu'
+/** The one that leads to the encrypted entry point of the ingress, where it has one. */
+export const meshTlsUpstream = 'gpu-tls'
 
 export interface GatewayFileOptions {
   readonly file: string

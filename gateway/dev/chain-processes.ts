@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { ingressHost, meshUpstream } from './chain-config.ts'
+import { ingressHost, meshTlsUpstream, meshUpstream } from './chain-config.ts'
 import { probeStatus } from './probe.ts'
 import type { ProcessSpec } from './process.ts'
 
@@ -9,6 +9,7 @@ export interface ChainPorts {
   readonly derp: number
   readonly stun: number
   readonly ingress: number
+  readonly ingressTls: number
   readonly echo: number
   readonly engine: number
   readonly mesh: number
@@ -30,7 +31,8 @@ export function describeControl(lab: string, ports: ChainPorts, authKey: string)
 /** The home's end of the tailnet, in front of the ingress. */
 export function describeHome(lab: string, ports: ChainPorts, authKey: string, dir: string): ProcessSpec {
   const args = ['home', '--control-url', controlUrl(ports), '--auth-key', authKey, '--hostname', 'home-gpu']
-  args.push('--tags', 'tag:gpu', '--dir', dir, '--forward', `80=127.0.0.1:${ports.ingress}`, '--exit-with-parent')
+  args.push('--tags', 'tag:gpu', '--dir', dir, '--exit-with-parent')
+  args.push('--forward', `80=127.0.0.1:${ports.ingress}`, '--forward', `443=127.0.0.1:${ports.ingressTls}`)
   return { ...base('home', lab, args), ready: { by: 'line' }, stopTimeoutMs: 1_000 }
 }
 
@@ -44,7 +46,7 @@ export function describeMeshlink(meshlink: string, ports: ChainPorts, authKeyFil
       TS_AUTHKEY_FILE: authKeyFile,
       TS_CONTROL_URL: controlUrl(ports),
       TS_TAGS: 'tag:gateway',
-      MESH_UPSTREAMS: `${meshUpstream}=tag:gpu:80`,
+      MESH_UPSTREAMS: `${meshUpstream}=tag:gpu:80,${meshTlsUpstream}=tag:gpu:443`,
       MESH_ADDR: `127.0.0.1:${ports.mesh}`,
       MESH_STATUS_ADDR: `127.0.0.1:${ports.meshStatus}`,
       MESH_STATE_DIR: dir,

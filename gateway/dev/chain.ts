@@ -21,7 +21,7 @@ import { findFreePort } from './ports.ts'
 import { probeStatus } from './probe.ts'
 import { claimState } from './state-claim.ts'
 import type { Supervised } from './supervise.ts'
-import { describeTraefik } from './traefik.ts'
+import { type CertificateFiles, describeTraefik } from './traefik.ts'
 
 export type { Hop, HopName } from './launcher.ts'
 
@@ -57,6 +57,8 @@ export interface ChainOptions extends LauncherOptions {
   /** Origins that may call the gateway from a browser, beside the page's own. */
   readonly origins?: readonly string[]
   readonly keyName?: string
+  /** Certificates of an encrypted entry point of the ingress, reached by the upstream `meshTlsUpstream`. */
+  readonly ingressCertificates?: readonly CertificateFiles[]
 }
 
 /** The running chain. Its owner calls `stop` once; it is safe to call again. */
@@ -189,6 +191,9 @@ function startMesh({ options, parts, ports, authKey, launcher }: Build): readonl
         port: ports.ingress,
         dir: join(options.stateDir, 'traefik'),
         host: ingressHost,
+        ...(options.ingressCertificates === undefined
+          ? {}
+          : { tls: { port: ports.ingressTls, certificates: options.ingressCertificates } }),
         targets: { engine: engineUrl(options.engine, ports), echo: `http://127.0.0.1:${ports.echo}` },
         probe: (signal) => probeIngress(ports, signal),
       }),
@@ -253,6 +258,7 @@ async function choosePorts({ port, pagePort }: ChainOptions): Promise<ChainPorts
     derp: await free(),
     stun: await free(),
     ingress: await free(),
+    ingressTls: await free(),
     echo: await free(),
     engine: await free(),
     mesh: await free(),

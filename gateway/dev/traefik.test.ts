@@ -57,6 +57,35 @@ describe('the configuration of the ingress', () => {
   })
 })
 
+describe('the encrypted entry point', () => {
+  const rules = createIngressRules(host)
+  const targets = { engine: 'http://e', echo: 'http://h' }
+  const [first, second] = [
+    { certFile: '/a.pem', keyFile: '/a.key' },
+    { certFile: '/b.pem', keyFile: '/b.key' },
+  ]
+
+  it('is there only where it has a port and certificates, and changes nothing of the plain one', () => {
+    const [plain, both] = [createStaticConfig(80, '/rules'), createStaticConfig(80, '/rules', 443)]
+    assert.deepEqual(Object.keys(plain.entryPoints), ['web'])
+    assert.deepEqual(both.entryPoints.web, plain.entryPoints.web)
+    assert.ok(!('tls' in createRulesConfig(rules, targets)))
+  })
+
+  it('has the same rules, limits and refusals as the plain one', () => {
+    const { web, websecure } = createStaticConfig(80, '/rules', 443).entryPoints
+    assert.deepEqual({ ...websecure, address: web.address, http: web.http }, web)
+    assert.deepEqual(websecure?.http, { ...web.http, tls: {} })
+    const { http } = createRulesConfig(rules, targets, [first, second])
+    for (const { entryPoints } of Object.values(http.routers)) assert.deepEqual(entryPoints, ['web', 'websecure'])
+  })
+
+  it('shows the first certificate to whoever asks for an unknown name', () => {
+    const { tls } = createRulesConfig(rules, targets, [first, second])
+    assert.deepEqual(tls, { certificates: [first, second], stores: { default: { defaultCertificate: first } } })
+  })
+})
+
 describe('the real Traefik', () => {
   const dir = mkdtempSync(join(tmpdir(), 'hearth-traefik-'))
   const seen: string[] = []

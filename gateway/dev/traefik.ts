@@ -71,28 +71,42 @@ const encodedCharactersRefused = {
   allowEncodedHash: false,
 }
 
-/** What Traefik reads once at its start. */
-export function createStaticConfig(port: number, rulesFile: string) {
+/** A certificate and its private key, PEM files. */
+export interface CertificateFiles {
+  readonly certFile: string
+  readonly keyFile: string
+}
+
+/** What Traefik reads once at its start. With a `tlsPort` it listens there too, encrypted, by the same rules. */
+export function createStaticConfig(port: number, rulesFile: string, tlsPort?: number) {
   const { readTimeout, writeTimeout, idleTimeout } = ingressTimeouts
+  const http = { encodedCharacters: encodedCharactersRefused, aliasHeadersStrategy: 'delete' }
+  const transport = {
+    respondingTimeouts: { readTimeout, writeTimeout, idleTimeout },
+    lifeCycle: { graceTimeOut: '1s' },
+  }
+  const encrypted = { address: `127.0.0.1:${tlsPort}`, http: { ...http, tls: {} }, transport }
   return {
     global: { checkNewVersion: false, sendAnonymousUsage: false },
     log: { level: 'WARN', noColor: true },
     entryPoints: {
-      web: {
-        address: `127.0.0.1:${port}`,
-        http: { encodedCharacters: encodedCharactersRefused, aliasHeadersStrategy: 'delete' },
-        transport: {
-          respondingTimeouts: { readTimeout, writeTimeout, idleTimeout },
-          lifeCycle: { graceTimeOut: '1s' },
-        },
-      },
+      web: { address: `127.0.0.1:${port}`, http, transport },
+      ...(tlsPort === undefined ? {} : { websecure: encrypted }),
     },
     providers: { file: { filename: rulesFile, watch: false } },
   }
 }
 
-/** Routers, services and the transport to the engines. */
-export function createRulesConfig(rules: readonly IngressRule[], targets: Readonly<Record<IngressTarget, string>>) {
+/**
+ * Routers, services and the transport to the engines. With certificates the rules hold on the encrypted entry point too:
+ * a caller gets the one for the name it asks for, or the first.
+ */
+export function createRulesConfig(
+  rules: readonly IngressRule[],
+  targets: Readonly<Record<IngressTarget, string>>,
+  certificates: readonly CertificateFiles[] = [],
+) {
+  const entryPoints = certificates.length === 0 ? ['web'] : ['web', 'websecure']
   const service = (url: string) => ({
     loadBalancer: {
       servers: [{ url }],
@@ -105,7 +119,7 @@ export function createRulesConfig(rules: readonly IngressRule[], targets: Readon
   return {
     http: {
       routers: Object.fromEntries(
-        rules.map((rule) => [rule.name, { rule: rule.match, service: rule.target, entryPoints: ['web'] }]),
+        rules.map((rule) => [rule.name, { rule: rule.match, service: rule.target, entryPoints }]),
       ),
       services: { engine: service(targets.engine), echo: service(targets.echo) },
       serversTransports: {
@@ -115,6 +129,9 @@ export function createRulesConfig(rules: readonly IngressRule[], targets: Readon
         },
       },
     },
+    ...(certificates.length === 0
+      ? {}
+      : { tls: { certificates, stores: { default: { defaultCertificate: certificates[0] } } } }),
   }
 }
 
@@ -125,6 +142,8 @@ export interface TraefikOptions {
   readonly dir: string
   readonly host: string
   readonly targets: Readonly<Record<IngressTarget, string>>
+  /** An encrypted entry point beside the plain one. */
+  readonly tls?: { readonly port: number; readonly certificates: readonly CertificateFiles[] }
   /** Whether it answers and has read its rules. */
   readonly probe: (signal: AbortSignal) => Promise<boolean>
 }
@@ -134,8 +153,11 @@ export function describeTraefik(options: TraefikOptions): ProcessSpec {
   mkdirSync(options.dir, { recursive: true })
   const staticFile = join(options.dir, 'traefik.yaml')
   const rulesFile = join(options.dir, 'rules.yaml')
-  writeFileSync(rulesFile, stringify(createRulesConfig(createIngressRules(options.host), options.targets)))
-  writeFileSync(staticFile, stringify(createStaticConfig(options.port, rulesFile)))
+  const rules = createRulesConfig(createIngressRules(options.host), options.targets, options.tls?.certificates)
+  // No aliases: the same part of the file in two places would be written as a reference.
+  const write = (file: string, value: object) => writeFileSync(file, stringify(value, { aliasDuplicateObjects: false }))
+  write(rulesFile, rules)
+  write(staticFile, createStaticConfig(options.port, rulesFile, options.tls?.port))
   return {
     name: 'traefik',
     command: options.binary,

@@ -1,6 +1,10 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { createAuthority } from '../test/certificates.ts'
 import { ConfigError, type Env, loadConfig } from './config.ts'
 
 const engine = "engines: [{ name: gpu, url: 'http://gpu', kind: vllm }]\n"
@@ -68,6 +72,28 @@ test('each problem says what is wanted', () => {
     [`${engine}models: [{ engine: gpu }]`, /models\.0\.id: not set: /],
     [`${engine}models: [{ id: a b, engine: gpu }]`, /models\.0\.id: "a b": wants letters, digits/],
     [engine.replace('kind: vllm', "kind: vllm, via: 'gpu'") + model, /engines\.0\.via: "gpu": wants mesh:NAME/],
+    [engine.replace('kind: vllm', "kind: vllm, tls: { caFile: '/x' }") + model, /engines\.0\.tls/],
+    [engine.replace("http://gpu'", "https://gpu', tls: {}") + model, /engines\.0\.tls\.caFile: not set/],
+    ...[
+      '10.0.0.7:1055',
+      '0.0.0.0:1055',
+      'example.com:1055',
+      '127.0.0.1',
+      '127.0.0.1:0',
+      'u:p@127.0.0.1:1',
+      '127.0.0.1:1/',
+    ].map((address): [string, RegExp] => [
+      engine.replace('kind: vllm', `kind: vllm, via: 'socks5://${address}'`) + model,
+      /engines\.0\.via: .*: wants a loopback address, such as socks5:/,
+    ]),
+    [
+      engine.replace("http://gpu'", "http://[::1]', via: 'socks5://127.0.0.1:1'") + model,
+      /url: .*wants a name or an IPv4/,
+    ],
+    [
+      engine.replace("http://gpu'", "http://100.64.0.7:8000', via: 'socks5://127.0.0.1:1'") + model,
+      /url: .*wants the name of the home in the tailnet, or https:/,
+    ],
     [engine.replace('http:', 'ftp:') + model, /engines\.0\.url: "ftp:\/\/gpu": wants an http:\/\/ or https:\/\//],
     [engine.replace('//gpu', '//gpu/v1') + model, /wants only scheme, host and port/],
     [`${engine}${model}timeouts: { totalMs: 2147483648 }`, /timeouts\.totalMs: 2147483648: Too big/],
@@ -82,6 +108,51 @@ test('each problem says what is wanted', () => {
     const problems = problemsOf(yaml)
     equal(problems.length, 1, problems.join('\n'))
     match(problems[0] ?? '', reason)
+  }
+})
+
+test('no setting switches the check of a certificate off', () => {
+  for (const key of ['verify', 'insecure', 'rejectUnauthorized', 'skipVerify']) {
+    const problems = problemsOf(engine.replace("http://gpu'", `https://gpu', tls: { ${key}: false }`) + model)
+    ok(problems.includes(`engines.0.tls.${key}: is not a known key`), problems.join('\n'))
+  }
+})
+
+test('a caFile that cannot be trusted is told with its reason and with all other problems', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'hearth-ca-'))
+  const fileOf = (name: string, text: string) => {
+    writeFileSync(join(folder, name), text)
+    return join(folder, name)
+  }
+  const past = { notBefore: new Date('2020-01-01'), notAfter: new Date('2021-01-01') }
+  const future = { notBefore: new Date('2048-01-01'), notAfter: new Date('2049-01-01') }
+  const cases: readonly [file: string, reason: RegExp][] = [
+    ['/nowhere/ca.pem', /\(ENOENT/],
+    [folder, /\(EISDIR/],
+    [fileOf('empty.pem', ''), /\(holds no certificate\)/],
+    [fileOf('key.pem', createAuthority('a').issue({ names: ['b'] }).key), /\(holds no certificate\)/],
+    [fileOf('broken.pem', createAuthority('a').cert.replace(/\n.{20}/, '\n')), /\(error:/],
+    [fileOf('old.pem', createAuthority('a', past).cert), /\(is valid from Jan +1 .* 2020 GMT to Jan +1 .* 2021 GMT\)/],
+    [fileOf('early.pem', createAuthority('a', future).cert), /\(is valid from Jan +1 .* 2048 GMT/],
+  ]
+  try {
+    const engines = cases.map(([caFile], index) => ({
+      name: `gpu${index}`,
+      url: 'https://gpu',
+      kind: 'vllm',
+      tls: { caFile },
+    }))
+    const problems = problemsOf(JSON.stringify({ engines, models: [{ id: 'm', engine: 'gpu0' }] }), { PORT: 'http' })
+    deepEqual(problems[0], 'PORT: "http" is not a port (0 to 65535)')
+    equal(problems.length, 1 + cases.length, problems.join('\n'))
+    for (const [index, [caFile, reason]] of cases.entries()) {
+      const problem = problems[index + 1] ?? ''
+      ok(problem.startsWith(`engines.${index}.tls.caFile: "${caFile}": cannot be trusted (`), problem)
+      match(problem, reason)
+      match(problem, /; wants a PEM file/)
+    }
+  } finally {
+    rmSync(folder, { recursive: true })
   }
 })
 

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { createAuthority } from '../test/certificates.ts'
 import { ConfigError, type Env, loadConfig } from './config.ts'
 
 const smallest = "engines: [{ name: gpu, url: 'http://gpu', kind: vllm }]\nmodels: [{ id: m, engine: gpu }]\n"
@@ -106,6 +107,28 @@ test('the key of the engines may be mounted as a file, which goes before the var
 test('an address of an engine may name any port, also the usual one of its scheme', () => {
   for (const url of ['http://gpu', 'http://gpu:80', 'https://gpu:443/', 'http://[::1]:8000', 'http://10.0.0.7:8000'])
     equal(loadConfig(envOf(smallest.replace('http://gpu', url))).engines[0]?.url, url)
+})
+
+test('an engine behind the mesh may be https, also by a SOCKS server on loopback', () => {
+  for (const via of ['mesh:gpu', 'socks5://127.0.0.1:1055', 'socks5://localhost:1', 'socks5://[::1]:65535'])
+    for (const url of ['https://vllm.home', 'https://100.64.0.7:8443', 'http://home-gpu.example.ts.net:8000']) {
+      const yaml = smallest.replace("'http://gpu'", `'${url}', via: '${via}'`)
+      equal(loadConfig(envOf(yaml)).engines[0]?.via, via)
+    }
+})
+
+test('the authorities of an engine are read from its caFile, all of them, whatever stands between', () => {
+  const [one, two] = [createAuthority('one').cert, createAuthority('two').cert]
+  const caFile = fileOf('ca.pem', `# the home\n${one}Some words\n${two}`)
+  const yaml = smallest.replace("'http://gpu'", `'https://gpu', tls: { caFile: ${caFile} }`)
+  deepEqual(loadConfig(envOf(yaml)).engines[0]?.tls, { caFile, ca: [one.trim(), two.trim()] })
+})
+
+test('of several authorities in a caFile one that is in force is enough', () => {
+  const over = createAuthority('old', { notBefore: new Date(1e12), notAfter: new Date(1.1e12) }).cert
+  const caFile = fileOf('renewed.pem', over + createAuthority('new').cert)
+  const yaml = smallest.replace("'http://gpu'", `'https://gpu', tls: { caFile: ${caFile} }`)
+  equal(loadConfig(envOf(yaml)).engines[0]?.tls?.ca.length, 2)
 })
 
 test('an origin with a slash at its end is the origin that browsers send', () => {

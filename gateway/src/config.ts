@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
@@ -9,6 +10,17 @@ const ms = count.max(2_147_483_647)
 const name = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'wants lower-case letters, digits, ".", "_" and "-"')
 const modelId = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/, 'wants letters, digits and . _ : / -')
 
+const tlsSchema = z.strictObject({ caFile: z.string().min(1) }).transform(({ caFile }, context) => {
+  try {
+    const ca = readAuthorities(readFileSync(caFile, 'utf8'), new Date())
+    return { caFile, ca }
+  } catch (error) {
+    const message = `cannot be trusted (${reason(error)}); wants a PEM file with the authority's certificate`
+    context.addIssue({ code: 'custom', path: ['caFile'], message, input: caFile })
+    return z.NEVER
+  }
+})
+
 const engineBaseSchema = z.strictObject({
   name,
   url: z.url({ protocol: /^https?$/, error: 'wants an http:// or https:// address', abort: true }).refine(isBareUrl, {
@@ -16,16 +28,35 @@ const engineBaseSchema = z.strictObject({
   }),
   via: z
     .string()
-    .regex(/^mesh:[a-z0-9][a-z0-9-]{0,62}$/, 'wants mesh:NAME, as MESH_UPSTREAMS names it')
+    .regex(/^(mesh:[a-z0-9][a-z0-9-]{0,62}|socks5:.*)$/, {
+      error: 'wants mesh:NAME, as MESH_UPSTREAMS names it, or socks5://127.0.0.1:PORT',
+      abort: true,
+    })
+    .refine((text) => text.startsWith('mesh:') || parseLoopback(text.replace(/^socks5:\/\//, '')) !== undefined, {
+      error:
+        'wants a loopback address, such as socks5://127.0.0.1:1055: a SOCKS server opens any connection for whoever reaches it',
+    })
     .optional(),
+  tls: tlsSchema.optional(),
   kind: z.enum(['vllm', 'llamacpp', 'sglang', 'openai']),
   capacity: count.max(4096).default(16),
 })
 
-const engineSchema = engineBaseSchema.refine(({ url, via }) => via === undefined || url.startsWith('http:'), {
-  path: ['url'],
-  error: 'wants http:// for an engine behind the mesh: WireGuard encrypts that road already',
-})
+const engineSchema = engineBaseSchema
+  .refine(({ url, tls }) => tls === undefined || url.startsWith('https:'), {
+    path: ['tls'],
+    error: 'wants an https:// url beside it; plain http:// has no certificates',
+  })
+  .refine(({ url, via }) => !via?.startsWith('socks5:') || !new URL(url).hostname.startsWith('['), {
+    path: ['url'],
+    error: 'wants a name or an IPv4 address for an engine behind a SOCKS server',
+  })
+  // A tailscaled that is logged out, or knows no such node, dials an address outside of the tailnet, unencrypted.
+  .refine(({ url, via }) => !via?.startsWith('socks5:') || !/^http:\/\/[\d.]+(:\d+)?$/.test(new URL(url).origin), {
+    path: ['url'],
+    error:
+      'wants the name of the home in the tailnet, or https://: a SOCKS server may dial an address outside of the tailnet',
+  })
 
 const visionSchema = z
   .strictObject({
@@ -168,11 +199,17 @@ function readPort(text: string, problems: string[]): number {
 }
 
 function readAddress(text: string, problems: string[]): { host: string; port: number } {
-  const match = /^(127\.0\.0\.1|localhost|\[::1\]):(\d{1,5})$/.exec(text)
-  const port = Number(match?.[2])
-  if (match?.[1] !== undefined && port > 0 && port <= 65_535) return { host: match[1].replace(/[[\]]/g, ''), port }
+  const address = parseLoopback(text)
+  if (address !== undefined) return address
   problems.push(`HEARTH_MESH_ADDR: "${text}" is not a loopback HOST:PORT, such as 127.0.0.1:7080`)
   return { host: '', port: 0 }
+}
+
+function parseLoopback(text: string): { host: string; port: number } | undefined {
+  const match = /^(127\.0\.0\.1|localhost|\[::1\]):(\d{1,5})$/.exec(text)
+  const port = Number(match?.[2])
+  if (match?.[1] === undefined || port <= 0 || port > 65_535) return undefined
+  return { host: match[1].replace(/[[\]]/g, ''), port }
 }
 
 /** A secret comes as NAME or, mounted, as NAME_FILE; white space around it is never part of it. Its value is not told. */
@@ -275,6 +312,16 @@ function isOrigin(text: string): boolean {
 function isBareUrl(text: string): boolean {
   const { pathname, search, hash, username, password } = new URL(text)
   return pathname === '/' && search === '' && hash === '' && username === '' && password === ''
+}
+
+/** The certificates of a PEM file. Throws when there is none, one of them is broken, or none is in force. */
+function readAuthorities(text: string, now: Date): readonly string[] {
+  const pems = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+  if (pems.length === 0) throw new Error('holds no certificate')
+  const certificates = pems.map((pem) => new X509Certificate(pem))
+  if (certificates.some(({ validFromDate, validToDate }) => validFromDate <= now && now <= validToDate)) return pems
+  const { validFrom, validTo } = certificates[0] ?? { validFrom: '', validTo: '' }
+  throw new Error(`is valid from ${validFrom} to ${validTo}`)
 }
 
 function trimmed(text: string | undefined): string | undefined {

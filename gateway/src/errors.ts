@@ -61,6 +61,16 @@ export const errorTable = {
     text: 'The engine stopped before the answer was complete. What arrived is a part of it.',
   },
   engine_bad_answer: { status: 502, type: 'server_error', text: 'The engine gave an answer that cannot be passed on.' },
+  engine_tls_untrusted: {
+    status: 502,
+    type: 'server_error',
+    text: 'The engine did not prove who it is: its certificate is not to be trusted.',
+  },
+  engine_tls_failed: {
+    status: 502,
+    type: 'server_error',
+    text: 'The gateway and the engine could not open an encrypted connection.',
+  },
   engine_unreachable: {
     status: 503,
     type: 'server_error',

@@ -21,7 +21,7 @@ type Sections = Pick<Config, 'engines' | 'models' | 'cors' | 'limits' | 'timeout
 /** Every key of the schema. The compiler refuses a list that lacks one, so a new setting cannot be left out of the example. */
 const keys = {
   sections: { engines: true, models: true, cors: true, limits: true, timeouts: true } satisfies KeysOf<Sections>,
-  engines: { name: true, url: true, via: true, kind: true, capacity: true } satisfies KeysOf<EngineConfig>,
+  engines: { name: true, url: true, via: true, tls: true, kind: true, capacity: true } satisfies KeysOf<EngineConfig>,
   models: {
     id: true,
     engine: true,
@@ -54,6 +54,11 @@ const keys = {
 interface Setting {
   readonly path: readonly (string | number)[]
   readonly says: string
+}
+
+/** With the settings that the example shows as comments, because few need them. */
+function withRare(yaml: string): string {
+  return yaml.replace(/^( *)# ( *\w+: .*# (?:optional|required|default))/gm, '$1$2')
 }
 
 function load(yaml: string): Config {
@@ -105,10 +110,11 @@ test('the example configuration loads as it stands', () => {
 })
 
 test('the example configuration shows every key of the schema', () => {
-  const document: unknown = parseDocument(text).toJS()
+  const document: unknown = parseDocument(withRare(text)).toJS()
   const shown = (...path: (string | number)[]) => Object.keys(Object(valueAt(document, path))).sort()
   deepEqual(shown(), Object.keys(keys.sections).sort())
   deepEqual(shown('engines', 0), Object.keys(keys.engines).sort())
+  deepEqual(shown('engines', 0, 'tls'), ['caFile'])
   deepEqual(shown('models', 0), Object.keys(keys.models).sort())
   deepEqual(shown('models', 0, 'vision'), Object.keys(keys.vision).sort())
   for (const section of ['cors', 'limits', 'timeouts'] as const)

@@ -72,6 +72,18 @@ test('an answer that is no HTTP is engine_bad_answer', () => {
     equal(codeFor(code, mesh), 'engine_bad_answer', code)
 })
 
+test('TLS that breaks after the handshake is named by whether the engine had begun to answer', () => {
+  for (const code of [
+    'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
+    'EPROTO',
+    'ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC',
+  ])
+    deepEqual(
+      [codeFor(code, mesh), codeFor(code, direct), codeFor(code, { answered: true, viaMesh: true })],
+      ['engine_tls_failed', 'engine_tls_failed', 'engine_died'],
+    )
+})
+
 test('what has no name is a bug of ours and keeps its cause', () => {
   for (const thrown of [new TypeError('x'), failure('UND_ERR_INVALID_ARG'), 'text', undefined, null, { code: 7 }]) {
     const error = classify(thrown, direct)

@@ -26,8 +26,8 @@ const cutOff = new Set([
   'UND_ERR_DESTROYED',
 ])
 
-/** What an https engine fails with when its certificate is not to be trusted. */
-const distrusted = /^(ERR_TLS|ERR_SSL|EPROTO|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/
+/** What TLS fails with once the handshake is over; before, mesh/tls.ts names it (a refused client speaks only then). */
+const tlsBroke = /^(ERR_TLS|ERR_SSL|EPROTO)/
 
 /** The one place where a failure of the transport becomes a code; judged by `error.code`, never by its text. */
 export function classify(error: unknown, state: AttemptState): HearthError {
@@ -36,8 +36,8 @@ export function classify(error: unknown, state: AttemptState): HearthError {
   const details = { cause: error, detail: `${code}${state.answered ? ' after the head of the answer' : ''}` }
   if (code === 'UND_ERR_HEADERS_TIMEOUT') return new HearthError('engine_timeout', details)
   if (code === 'UND_ERR_BODY_TIMEOUT') return new HearthError('engine_stalled', details)
-  if (!state.answered && (notReached.has(code) || distrusted.test(code)))
-    return new HearthError('engine_unreachable', details)
+  if (!state.answered && notReached.has(code)) return new HearthError('engine_unreachable', details)
+  if (tlsBroke.test(code)) return new HearthError(state.answered ? 'engine_died' : 'engine_tls_failed', details)
   if (code === 'UND_ERR_HEADERS_OVERFLOW' || (isParserError(code) && !state.answered))
     return new HearthError('engine_bad_answer', details)
   // In the middle of an answer undici's parser does not tell a connection that ended from bytes that make no sense.

@@ -1,6 +1,7 @@
-import { buildConnector, type Dispatcher, Pool } from 'undici'
+import { type Dispatcher, Pool } from 'undici'
 import type { EngineConfig, Timeouts } from '../config.ts'
-import { connectMesh, type MeshAddress } from '../mesh/connect.ts'
+import type { MeshAddress } from '../mesh/connect.ts'
+import { createConnector } from './connector.ts'
 
 /** The way to one engine: a pool of connections over its road. */
 export interface Upstream {
@@ -34,7 +35,7 @@ const answerHeadBytesMax = 32 * 1024
 /** The pool of an engine. It has no limit of its own: admission holds the line, a second queue here would hide it. */
 export function createUpstream(engine: EngineConfig, road: Road): Upstream {
   const pool = new Pool(new URL(engine.url).origin, {
-    connect: connectorFor(engine, road),
+    connect: createConnector(engine, road),
     connections: null,
     // llama.cpp closes a connection after every stream without a word: a request on a kept one may die.
     pipelining: engine.kind === 'llamacpp' ? 0 : 1,
@@ -67,11 +68,4 @@ export function createUpstream(engine: EngineConfig, road: Road): Upstream {
     },
     destroy: () => pool.destroy(),
   }
-}
-
-function connectorFor(engine: EngineConfig, road: Road): buildConnector.connector {
-  const timeoutMs = road.timeouts.connectMs
-  const upstream = engine.via?.slice('mesh:'.length)
-  if (upstream === undefined) return buildConnector({ timeout: timeoutMs, keepAlive: true })
-  return (_options, callback) => connectMesh({ sidecar: road.mesh, upstream, timeoutMs }, callback)
 }
