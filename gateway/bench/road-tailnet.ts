@@ -96,6 +96,7 @@ async function choosePorts(farPort: number): Promise<ChainPorts> {
     derp: await free(),
     stun: await free(),
     ingress: farPort,
+    ingressTls: 0,
     echo: 0,
     engine: 0,
     mesh: await free(),
