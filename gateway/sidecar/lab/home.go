@@ -41,6 +41,7 @@ type homeOptions struct {
 	tags                               []string
 	forwards                           []forward
 	fresh, exitWithParent, verbose     bool
+	wire                               wireOptions
 }
 
 func parseHome(args []string) (homeOptions, error) {
@@ -55,6 +56,7 @@ func parseHome(args []string) (homeOptions, error) {
 	flags.BoolVar(&options.fresh, "fresh", false, "empty --dir first: come as a new node")
 	flags.BoolVar(&options.exitWithParent, "exit-with-parent", false, "end when standard input ends")
 	flags.BoolVar(&options.verbose, "verbose", false, "log what the node says")
+	options.wire.addTo(flags)
 	flags.Func("forward", "PORT=HOST:PORT, a tailnet port and where it leads (may repeat)", func(value string) error {
 		parsed, err := parseForward(value)
 		options.forwards = append(options.forwards, parsed)
@@ -90,6 +92,9 @@ func runHome(ctx context.Context, options homeOptions, log *slog.Logger) error {
 		if err := os.RemoveAll(options.dir); err != nil {
 			return err
 		}
+	}
+	if err := options.wire.worsen(ctx, log); err != nil {
+		return err
 	}
 	for announced := false; ctx.Err() == nil; announced = true {
 		life, ip, err := joinHome(ctx, options, log)
