@@ -164,17 +164,18 @@ type lab struct {
 	control, home                 *process
 	controlAddr, url, derp, stunA string
 	homeDir                       string
+	homeFlags                     []string
 	backend                       *net.TCPListener
 }
 
-func startLab(t *testing.T) *lab {
+func startLab(t *testing.T, homeFlags ...string) *lab {
 	t.Helper()
 	backend, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { backend.Close() })
-	l := &lab{t: t, controlAddr: "127.0.0.1:0", derp: "127.0.0.1:0", stunA: "127.0.0.1:0", homeDir: t.TempDir(), backend: backend.(*net.TCPListener)}
+	l := &lab{t: t, controlAddr: "127.0.0.1:0", derp: "127.0.0.1:0", stunA: "127.0.0.1:0", homeDir: t.TempDir(), homeFlags: homeFlags, backend: backend.(*net.TCPListener)}
 	l.startControl()
 	l.startHome()
 	return l
@@ -191,8 +192,9 @@ func (l *lab) startControl() {
 
 func (l *lab) startHome() (ip string) {
 	l.t.Helper()
-	l.home = start(l.t, "lab", nil, "home", "--control-url", l.url, "--auth-key", labKey, "--hostname", "home-gpu", "--tags", "tag:gpu",
-		"--dir", l.homeDir, "--forward", "80="+l.backend.Addr().String())
+	flags := append([]string{"home", "--control-url", l.url, "--auth-key", labKey, "--hostname", "home-gpu", "--tags", "tag:gpu",
+		"--dir", l.homeDir, "--forward", "80=" + l.backend.Addr().String()}, l.homeFlags...)
+	l.home = start(l.t, "lab", nil, flags...)
 	return l.home.ready("ready", &l.home.out)["ip"].(string)
 }
 
