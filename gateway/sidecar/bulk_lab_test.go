@@ -135,7 +135,9 @@ func TestAWireThatLosesLargePacketsIsFoundAndTheAdvisedMTUCuresIt(t *testing.T) 
 	<-ended
 
 	cured := startReadySidecar(t, l.env("MESH_UPSTREAMS=gpu=tag:gpu:80", "MESH_MTU=1216"))
-	if err := cured.upload(t.Context()); err != nil {
+	inTime, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := cured.upload(inTime); err != nil {
 		t.Fatalf("with the advised MTU the upload failed: %v", err)
 	}
 	if bulk := cured.awaitBulk(20 * time.Second); bulk.Verdict != BulkFine || bulk.LargestGoodBytes != 1216+wireGuardBytes || !bulk.Echo {

@@ -142,12 +142,15 @@ type bulkSight struct {
 
 const (
 	bulkEvery = 10 * time.Minute // while there is traffic
+	// bulkBadEvery is for a black hole: whoever mends it should see that soon.
+	bulkBadEvery = time.Minute
 	// bulkChangeEvery keeps a way that flaps from being measured all the time.
 	bulkChangeEvery = 30 * time.Second
 )
 
 // bulkDue says whether the way should be measured now: once it works, after it
-// changed, and every ten minutes while there is traffic. An idle one stays silent.
+// changed, and every ten minutes (a black hole: every minute) while there is traffic.
+// An idle one stays silent.
 func bulkDue(now time.Time, sight, measured bulkSight, latest BulkResult) bool {
 	age := now.Sub(latest.At)
 	changed := sight.path.way() != measured.path.way()
@@ -158,8 +161,12 @@ func bulkDue(now time.Time, sight, measured bulkSight, latest BulkResult) bool {
 		return true
 	case changed && (latest.Verdict == BulkUnknown || age >= bulkChangeEvery):
 		return true
+	case sight.moved == measured.moved:
+		return false
+	case latest.Verdict == BulkBlackhole:
+		return age >= bulkBadEvery
 	default:
-		return age >= bulkEvery && sight.moved != measured.moved
+		return age >= bulkEvery
 	}
 }
 

@@ -85,6 +85,8 @@ func TestAWayIsMeasuredWhenItWorksWhenItChangesAndDuringTraffic(t *testing.T) {
 		{"the way was lost", bulkSight{}, bulkSight{path: direct}, ago(time.Hour, BulkFine), false},
 		{"just measured", bulkSight{direct, 5}, bulkSight{direct, 0}, ago(time.Second, BulkFine), false},
 		{"ten minutes with traffic", bulkSight{direct, 5}, bulkSight{direct, 0}, ago(10*time.Minute, BulkFine), true},
+		{"two minutes after a black hole", bulkSight{direct, 5}, bulkSight{direct, 0}, ago(2*time.Minute, BulkBlackhole), true},
+		{"two minutes after a good one", bulkSight{direct, 5}, bulkSight{direct, 0}, ago(2*time.Minute, BulkFine), false},
 		{"an hour without", bulkSight{direct, 5}, bulkSight{direct, 5}, ago(time.Hour, BulkFine), false},
 		{"another endpoint", bulkSight{other, 5}, bulkSight{direct, 5}, ago(time.Minute, BulkFine), true},
 		{"it flaps", bulkSight{other, 5}, bulkSight{direct, 5}, ago(5*time.Second, BulkFine), false},
