@@ -21,8 +21,8 @@ const (
 )
 
 var (
-	errEchoStalled = errors.New("nothing more came back within " + echoStallTimeout.String())
-	errEchoLate    = errors.New("not all of it came back within " + echoTotalTimeout.String())
+	errEchoStalled = errors.New("nothing more came back for a while")
+	errEchoLate    = errors.New("not all of it came back in time")
 	errNoEcho      = errors.New("the home has no echo")
 )
 
@@ -30,10 +30,12 @@ var (
 type echoClient struct {
 	client *http.Client
 	host   string // what the home's ingress listens for
+
+	stallTimeout, totalTimeout time.Duration
 }
 
 func (m *Member) echoClient(to netip.AddrPort, host string) *echoClient {
-	return &echoClient{host: host, client: &http.Client{
+	return &echoClient{host: host, stallTimeout: echoStallTimeout, totalTimeout: echoTotalTimeout, client: &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			DisableCompression: true,
@@ -90,19 +92,19 @@ func (e *echoClient) post(ctx context.Context, size int) (int64, time.Duration, 
 	began := time.Now()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	total := time.AfterFunc(echoTotalTimeout, func() { cancel(errEchoLate) })
+	total := time.AfterFunc(e.totalTimeout, func() { cancel(errEchoLate) })
 	defer total.Stop()
-	stall := time.AfterFunc(echoStallTimeout, func() { cancel(errEchoStalled) })
+	stall := time.AfterFunc(e.stallTimeout, func() { cancel(errEchoStalled) })
 	defer stall.Stop()
 	body := randomBytes(size)
-	err := e.exchange(ctx, body, stall)
+	err := e.exchange(ctx, body, func() { stall.Reset(e.stallTimeout) })
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
 	}
 	return int64(size), time.Since(began), err
 }
 
-func (e *echoClient) exchange(ctx context.Context, body []byte, stall *time.Timer) error {
+func (e *echoClient) exchange(ctx context.Context, body []byte, moved func()) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+e.host+"/-/echo", bytes.NewReader(body))
 	if err != nil {
 		return err
@@ -120,11 +122,11 @@ func (e *echoClient) exchange(ctx context.Context, body []byte, stall *time.Time
 	case response.StatusCode != http.StatusOK:
 		return fmt.Errorf("%w: %s", errNoEcho, response.Status)
 	}
-	return compare(response.Body, body, stall)
+	return compare(response.Body, body, moved)
 }
 
-// compare reads until the end and resets stall with every piece.
-func compare(from io.Reader, want []byte, stall *time.Timer) error {
+// compare reads until the end and calls moved with every piece.
+func compare(from io.Reader, want []byte, moved func()) error {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
@@ -132,7 +134,7 @@ func compare(from io.Reader, want []byte, stall *time.Timer) error {
 			return fmt.Errorf("%w: something else answers", errNoEcho)
 		}
 		want = want[n:]
-		stall.Reset(echoStallTimeout)
+		moved()
 		switch {
 		case errors.Is(err, io.EOF) && len(want) == 0:
 			return nil
