@@ -22,7 +22,7 @@ const (
 
 // BulkProber measures whether large packets reach upstreams. Small ones always
 // pass, so that neither pings nor probes of an ordinary kind see the difference.
-// One measurement moves at most 512 KiB, and there is never more than one.
+// One measurement moves at most 600 KiB, and there is never more than one.
 type BulkProber struct {
 	mode    BulkMode
 	host    string // of the home's echo

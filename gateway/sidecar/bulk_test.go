@@ -39,7 +39,7 @@ func TestTheEchoOfTheHomeIsJudgedByWhatComesBack(t *testing.T) {
 			echo(w, request)
 		}, echoStalled},
 		{"the large one in drops", func(w http.ResponseWriter, request *http.Request) {
-			if !large(request) {
+			if request.ContentLength < echoBulkBytes {
 				echo(w, request)
 				return
 			}
@@ -56,7 +56,7 @@ func TestTheEchoOfTheHomeIsJudgedByWhatComesBack(t *testing.T) {
 		server := httptest.NewUnstartedServer(test.serve)
 		server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 		server.Start()
-		client := &echoClient{client: server.Client(), host: server.Listener.Addr().String(), stallTimeout: 300 * time.Millisecond, totalTimeout: 900 * time.Millisecond}
+		client := &echoClient{client: server.Client(), host: server.Listener.Addr().String(), fullTimeout: 500 * time.Millisecond, bulkTimeout: 500 * time.Millisecond}
 		client.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 		if got := client.measure(t.Context()); got.outcome != test.want {
 			t.Errorf("%s: %q (%s), want %q", test.name, got.outcome, got.detail, test.want)

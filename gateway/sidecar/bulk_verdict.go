@@ -51,7 +51,7 @@ const (
 	echoFailed   echoOutcome = "failed"  // it says nothing about sizes
 	echoPassed   echoOutcome = "passed"  // all of it came back
 	echoCrawled  echoOutcome = "crawled" // it came, but not in time
-	echoStalled  echoOutcome = "stalled" // a small one came back, of the large one nothing more
+	echoStalled  echoOutcome = "stalled" // a small one came back, full packets did not
 )
 
 type echoEvidence struct {
