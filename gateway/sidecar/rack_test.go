@@ -9,6 +9,7 @@ func TestRACKUploadsFasterOverAWireThatLosesPackets(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes about ten seconds: left out by -short")
 	}
+	needsWire(t)
 	l := startLab(t, "--lose-percent", "0.5")
 	serveHome(t, l, false)
 	sides := map[string]*sidecar{}
