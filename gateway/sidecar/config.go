@@ -29,9 +29,11 @@ type Config struct {
 	Addr        string // loopback only
 	StatusAddr  string
 	StateDir    string
-	MemoryLimit int64 // bytes
+	MemoryLimit int64 // bytes; 0 follows the container
 	MaxTunnels  int
+	Net         NetConfig
 	Lab         bool
+	Without     map[string]bool // cures that the lab switched off
 }
 
 // ConfigError lists every problem of the configuration at once.
@@ -73,6 +75,7 @@ func readConfig(getenv func(string) string, lab bool) (Config, error) {
 		StateDir:    r.value("MESH_STATE_DIR", filepath.Join(os.TempDir(), fmt.Sprintf("meshlink-%d", os.Getpid()))),
 		MemoryLimit: r.memoryLimit(),
 		MaxTunnels:  r.maxTunnels(),
+		Net:         r.net(),
 		Lab:         lab,
 	}
 	if level := r.value("MESH_LOG", "info"); level != "info" && level != "debug" {
@@ -176,11 +179,14 @@ func (r *configReader) addr(name, fallback string, loopbackOnly bool) string {
 var sizePattern = regexp.MustCompile(`^(\d{1,15})(B|KiB|MiB|GiB)?$`)
 
 func (r *configReader) memoryLimit() int64 {
-	value := r.value("MESH_MEMORY_LIMIT", "128MiB")
+	value := r.value("MESH_MEMORY_LIMIT", "auto")
+	if value == "auto" {
+		return 0
+	}
 	units := map[string]int64{"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 	match := sizePattern.FindStringSubmatch(value)
 	if match == nil {
-		r.problem("MESH_MEMORY_LIMIT", value, "want a size such as 128MiB")
+		r.problem("MESH_MEMORY_LIMIT", value, "want auto or a size such as 128MiB")
 		return 0
 	}
 	number, err := strconv.ParseInt(match[1], 10, 64)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"hearth.dev/meshlink/internal/linklocal"
 )
 
 func envOf(pairs map[string]string) func(string) string {
@@ -16,9 +18,12 @@ func TestConfigDefaultsAreThoseOfTheContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	if config.Addr != "127.0.0.1:7080" || config.StatusAddr != "0.0.0.0:7071" || config.Hostname != "hearth-gateway" ||
-		config.MemoryLimit != 128<<20 || config.MaxTunnels != 2048 || config.ControlURL != hostedControlURL ||
+		config.MemoryLimit != 0 || config.MaxTunnels != 2048 || config.ControlURL != hostedControlURL ||
 		!strings.Contains(config.StateDir, "meshlink-") || len(config.Tags) != 1 {
 		t.Errorf("defaults: %+v", config)
+	}
+	if config.Net != (NetConfig{LinkLocal: linklocal.Auto, MTU: 1280, RACK: true, Bulk: BulkAuto, EchoHost: "vllm.home"}) {
+		t.Errorf("defaults of the network: %+v", config.Net)
 	}
 	want := []Upstream{{Name: "gpu", Tag: "tag:gpu", Port: 80}, {Name: "exp", Host: "pc.lan", Port: 1910}}
 	if len(config.Upstreams) != 2 || config.Upstreams[0] != want[0] || config.Upstreams[1] != want[1] {
@@ -33,6 +38,10 @@ func TestConfigProblemsAreListedTogetherWithNameValueAndWhatIsWanted(t *testing.
 		"MESH_UPSTREAMS":    "gpu=tag:gpu,GPU=tag:gpu:80,a=tag:x:0,b=host:x:80,c=tag:x:1,c=tag:x:2",
 		"MESH_MEMORY_LIMIT": "1MiB",
 		"MESH_MAX_TUNNELS":  "0",
+		"MESH_LINKLOCAL_V4": "yes",
+		"MESH_MTU":          "9000",
+		"MESH_RACK":         "1",
+		"MESH_BULK":         "always",
 		"MESH_LOG":          "loud",
 		"TS_TAGS":           "gateway",
 		"TS_HOSTNAME":       "a b",
@@ -54,6 +63,10 @@ func TestConfigProblemsAreListedTogetherWithNameValueAndWhatIsWanted(t *testing.
 		`the name c is given twice`,
 		`MESH_MEMORY_LIMIT="1MiB": want 32MiB`,
 		`MESH_MAX_TUNNELS="0": want a number`,
+		`MESH_LINKLOCAL_V4="yes": want auto, on or off`,
+		`MESH_MTU="9000": want bytes from 576 to 1500`,
+		`MESH_RACK="1": want on or off`,
+		`MESH_BULK="always": want auto, ping or off`,
 		`MESH_LOG="loud": want info or debug`,
 		`TS_TAGS="gateway"`,
 		`TS_HOSTNAME="a b"`,
@@ -84,5 +97,19 @@ func TestConfigRefusesToServeTunnelsBeyondLoopback(t *testing.T) {
 func TestConfigOfALabNeedsAControlPlane(t *testing.T) {
 	if _, err := readConfig(envOf(map[string]string{"MESH_UPSTREAMS": "gpu=tag:gpu:80"}), true); err == nil {
 		t.Error("--lab without TS_CONTROL_URL was accepted; it would talk to the hosted control plane")
+	}
+}
+
+func TestCuresAreSwitchedOffInTheLabAlone(t *testing.T) {
+	for _, test := range []struct {
+		value string
+		lab   bool
+		off   int
+		fine  bool
+	}{{"", false, 0, true}, {"bulk", true, 1, true}, {"bulk, rack", true, 2, true}, {"bulk", false, 0, false}, {"gravity", true, 0, false}} {
+		off, err := parseWithout(test.value, test.lab)
+		if (err == nil) != test.fine || len(off) != test.off {
+			t.Errorf("--without %q, lab=%v: %v, %v", test.value, test.lab, off, err)
+		}
 	}
 }

@@ -18,6 +18,7 @@ type Document struct {
 	Auth      AuthDocument       `json:"auth"`
 	Self      *SelfDocument      `json:"self"` // null while not in the tailnet
 	Control   ControlDocument    `json:"control"`
+	Net       NetDocument        `json:"net"`
 	Tunnels   TunnelDocument     `json:"tunnels"`
 	Upstreams []UpstreamDocument `json:"upstreams"`
 	Warnings  []Warning          `json:"warnings"`
@@ -74,6 +75,7 @@ type UpstreamDocument struct {
 	Rx             int64         `json:"rx"`
 	Tx             int64         `json:"tx"`
 	Dials          DialsDocument `json:"dials"`
+	Bulk           *BulkDocument `json:"bulk"` // null before the first measurement
 	LastError      *failure      `json:"lastError"`
 }
 
@@ -102,6 +104,7 @@ func (s *StatusServer) document(ctx context.Context) Document {
 		State:     "Running",
 		UptimeS:   int64(time.Since(s.started).Seconds()),
 		Auth:      AuthDocument{view.key.method, true, orEmpty(view.key.removed)},
+		Net:       s.netDocument(ctx),
 		Control:   ControlDocument{view.controlDown == "", view.controlDown},
 		Tunnels:   TunnelDocument{s.metrics.openNow.Load(), s.config.MaxTunnels},
 		Upstreams: []UpstreamDocument{},
@@ -124,6 +127,7 @@ func (s *StatusServer) document(ctx context.Context) Document {
 		document.Upstreams = append(document.Upstreams, s.upstreamDocument(upstream, status))
 	}
 	document.Warnings = append(document.Warnings, warningsOf(document)...)
+	document.Warnings = append(document.Warnings, s.bulkWarnings()...)
 	return document
 }
 
@@ -144,6 +148,7 @@ func (s *StatusServer) upstreamDocument(upstream Upstream, status *ipnstate.Stat
 	document := UpstreamDocument{
 		Name:      upstream.Name,
 		Path:      "none",
+		Bulk:      s.bulk.Latest(upstream.Name).document(),
 		Dials:     DialsDocument{counts.ok.Load(), counts.retried.Load(), counts.failed.Load()},
 		LastError: counts.lastError.Load(),
 	}

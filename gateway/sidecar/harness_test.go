@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -82,6 +83,12 @@ type process struct {
 
 func start(t *testing.T, name string, env []string, args ...string) *process {
 	t.Helper()
+	return startAs(t, nil, name, env, args...)
+}
+
+// startAs starts a program as another user; nil is ours.
+func startAs(t *testing.T, user *syscall.Credential, name string, env []string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, name: name, ended: make(chan struct{})}
 	path := name
 	if !filepath.IsAbs(name) {
@@ -89,6 +96,7 @@ func start(t *testing.T, name string, env []string, args ...string) *process {
 	}
 	p.cmd = exec.Command(path, args...)
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir(), "GORACE=halt_on_error=1 exitcode=66"}, env...)
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	stdin, err := p.cmd.StdinPipe()
 	if err != nil {
@@ -175,17 +183,18 @@ type lab struct {
 	controlAddr, url, derp, stunA string
 	admin                         string
 	homeDir                       string
+	homeFlags                     []string
 	backend                       *net.TCPListener
 }
 
-func startLab(t *testing.T) *lab {
+func startLab(t *testing.T, homeFlags ...string) *lab {
 	t.Helper()
 	backend, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { backend.Close() })
-	l := &lab{t: t, controlAddr: "127.0.0.1:0", derp: "127.0.0.1:0", stunA: "127.0.0.1:0", homeDir: t.TempDir(), backend: backend.(*net.TCPListener)}
+	l := &lab{t: t, controlAddr: "127.0.0.1:0", derp: "127.0.0.1:0", stunA: "127.0.0.1:0", homeDir: t.TempDir(), homeFlags: homeFlags, backend: backend.(*net.TCPListener)}
 	l.startControl()
 	l.startHome()
 	return l
@@ -215,8 +224,9 @@ func (l *lab) fault(switched string) {
 
 func (l *lab) startHome(flags ...string) (ip string) {
 	l.t.Helper()
-	l.home = start(l.t, "lab", nil, append([]string{"home", "--control-url", l.url, "--auth-key", labKey, "--hostname", "home-gpu", "--tags", "tag:gpu",
-		"--dir", l.homeDir, "--forward", "80=" + l.backend.Addr().String()}, flags...)...)
+	always := []string{"home", "--control-url", l.url, "--auth-key", labKey, "--hostname", "home-gpu", "--tags", "tag:gpu",
+		"--dir", l.homeDir, "--forward", "80=" + l.backend.Addr().String()}
+	l.home = start(l.t, "lab", nil, slices.Concat(always, l.homeFlags, flags)...)
 	return l.home.ready("ready", &l.home.out)["ip"].(string)
 }
 
@@ -243,13 +253,17 @@ func (l *lab) env(pairs ...string) []string {
 	return append([]string{
 		"TS_AUTHKEY=" + labKey, "TS_CONTROL_URL=" + l.url, "TS_TAGS=tag:gateway",
 		"MESH_UPSTREAMS=gpu=tag:gpu:80,byname=name:home-gpu:80,shut=tag:gpu:81,nobody=tag:gateway:80",
-		"MESH_ADDR=127.0.0.1:0", "MESH_STATUS_ADDR=127.0.0.1:0",
+		"MESH_ADDR=127.0.0.1:0", "MESH_STATUS_ADDR=127.0.0.1:0", "MESH_BULK=ping", // an echo would be one more connection at home
 	}, pairs...)
 }
 
 func startSidecar(t *testing.T, env []string, flags ...string) *sidecar {
 	t.Helper()
-	p := start(t, "meshlink", env, append([]string{"--lab"}, flags...)...)
+	return awaitSidecar(start(t, "meshlink", env, append([]string{"--lab"}, flags...)...))
+}
+
+func awaitSidecar(p *process) *sidecar {
+	p.t.Helper()
 	line := p.ready("tunnels", &p.err)
 	return &sidecar{p, line["tunnels"].(string), line["status"].(string)}
 }

@@ -17,8 +17,13 @@
 //	MESH_ADDR           tunnels, loopback only (127.0.0.1:7080)
 //	MESH_STATUS_ADDR    /livez /startupz /readyz /v1/status /metrics POST /v1/drain (0.0.0.0:7071)
 //	MESH_STATE_DIR      scratch folder (a new one in the temporary folder)
-//	MESH_MEMORY_LIMIT   soft limit of the memory in use (128MiB)
+//	MESH_MEMORY_LIMIT   soft limit of the memory in use: auto or a size (auto: by the container, at most 128MiB)
 //	MESH_MAX_TUNNELS    tunnels open at once (2048)
+//	MESH_LINKLOCAL_V4   auto, on or off: use IPv4 although 169.254.x.y is all there is (auto)
+//	MESH_MTU            largest packet inside the tailnet, 576 to 1500 bytes (1280)
+//	MESH_RACK           on or off: TCP finds losses by time, not by three repeated answers (on)
+//	MESH_BULK           auto, ping or off: measure whether large packets reach the home (auto)
+//	MESH_ECHO_HOST      host for which the home's ingress has POST /-/echo (vllm.home)
 //	MESH_LOG            info or debug
 //
 // Exit codes: 0 stopped as asked, 1 failure, 2 usage, 3 configuration.
@@ -36,11 +41,13 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"tailscale.com/envknob"
 	"tailscale.com/net/netns"
 
+	"hearth.dev/meshlink/internal/memory"
 	"hearth.dev/meshlink/internal/stop"
 )
 
@@ -82,6 +89,7 @@ func linkCommand(args []string, log *slog.Logger, redactor *redactor) int {
 	flags := flag.NewFlagSet("meshlink", flag.ContinueOnError)
 	lab := flags.Bool("lab", false, "for a tailnet on loopback: sockets are not bound to an interface, the hosted control plane is out of bounds")
 	withParent := flags.Bool("exit-with-parent", false, "stop in order when standard input ends")
+	switchedOff := flags.String("without", "", "with --lab: cures to switch off, separated by commas")
 	if err := flags.Parse(args); err != nil {
 		return exitUsage
 	}
@@ -89,13 +97,19 @@ func linkCommand(args []string, log *slog.Logger, redactor *redactor) int {
 		fmt.Fprintf(os.Stderr, "unknown argument %q; the configuration is in the environment\n", flags.Arg(0))
 		return exitUsage
 	}
+	without, err := parseWithout(*switchedOff, *lab)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return exitUsage
+	}
 	config, err := readConfig(os.Getenv, *lab)
 	if err != nil {
 		logConfigError(log, err)
 		return exitConfig
 	}
-	prepareProcess(config)
-	if err := link(stop.Context(*withParent), config, log, redactor); err != nil {
+	config.Without = without
+	facts := prepareProcess(config, log)
+	if err := link(stop.Context(*withParent), config, facts, log, redactor); err != nil {
 		log.Error("meshlink failed", "error", err.Error())
 		return exitFailure
 	}
@@ -109,21 +123,29 @@ func logConfigError(log *slog.Logger, err error) {
 	}
 }
 
-// prepareProcess sets what Tailscale's code reads from the process. Nothing is
-// uploaded, and memory stays near its limit under large transfers.
-func prepareProcess(config Config) {
-	debug.SetMemoryLimit(config.MemoryLimit)
+// prepareProcess sets what Tailscale's code reads from the process, before any of
+// it runs. Nothing is uploaded, and memory stays near its limit under large
+// transfers.
+func prepareProcess(config Config, log *slog.Logger) netFacts {
+	facts := netFacts{mtu: config.Net.MTU, linkLocal: useLinkLocal(config.Net.LinkLocal, log)}
+	limit := config.MemoryLimit
+	if limit == 0 {
+		limit = memory.Auto(memory.Container(os.DirFS("/")))
+	}
+	debug.SetMemoryLimit(limit)
 	envknob.SetNoLogsNoSupport()
+	envknob.Setenv("TS_DEBUG_MTU", strconv.Itoa(config.Net.MTU))
 	if config.Lab {
 		netns.SetEnabled(false)
 		envknob.Setenv("TS_PANIC_IF_HIT_MAIN_CONTROL", "1")
 		envknob.Setenv("TS_DISABLE_PORTMAPPER", "1")
 		envknob.Setenv("TS_ASSUME_NETWORK_UP_FOR_TEST", "1")
 	}
+	return facts
 }
 
 // link wires the parts and runs them until ctx ends, then stops them in order.
-func link(ctx context.Context, config Config, log *slog.Logger, redactor *redactor) error {
+func link(ctx context.Context, config Config, facts netFacts, log *slog.Logger, redactor *redactor) error {
 	if err := os.MkdirAll(config.StateDir, 0o700); err != nil {
 		return fmt.Errorf("MESH_STATE_DIR: %w", err)
 	}
@@ -142,8 +164,9 @@ func link(ctx context.Context, config Config, log *slog.Logger, redactor *redact
 	tailnet := newTailnet(config, log, redactor)
 	dialer := &Dialer{tailnet: tailnet, metrics: metrics, log: log}
 	paths := newPathProber(tailnet, dialer, metrics)
+	bulk := newBulkProber(config, tailnet, dialer, paths, metrics, log)
 	connect := newConnectServer(config, dialer, metrics, log)
-	status := &StatusServer{config: config, tailnet: tailnet, connect: connect, paths: paths, metrics: metrics, started: time.Now()}
+	status := &StatusServer{config: config, tailnet: tailnet, connect: connect, paths: paths, bulk: bulk, facts: facts, metrics: metrics, started: time.Now()}
 	statusHTTP := &http.Server{
 		Handler:           status.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -161,6 +184,7 @@ func link(ctx context.Context, config Config, log *slog.Logger, redactor *redact
 		tailnet.Run(inTailnet)
 	}()
 	go paths.Run(inTailnet, config.Upstreams)
+	go bulk.Run(inTailnet, config.Upstreams)
 	failed := make(chan error, 2)
 	go func() { failed <- connect.Serve(data) }()
 	go func() { failed <- statusHTTP.Serve(statusListener) }()

@@ -64,6 +64,9 @@ func startMember(config Config, key authKey, generation int, log *slog.Logger) (
 		server.Close()
 		return nil, err
 	}
+	if err := setRACK(server, config.Net.RACK && !config.without("rack")); err != nil {
+		log.Warn("the way TCP finds losses could not be set", "wanted", config.Net.RACK, "error", err.Error())
+	}
 	built, err := server.LocalClient()
 	if err != nil {
 		server.Close()

@@ -21,6 +21,8 @@ type StatusServer struct {
 	tailnet *Tailnet
 	connect *ConnectServer
 	paths   *PathProber
+	bulk    *BulkProber
+	facts   netFacts
 	metrics *Metrics
 	started time.Time
 }
@@ -118,6 +120,7 @@ func (s *StatusServer) serveMetrics(w http.ResponseWriter, request *http.Request
 	defer cancel()
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	s.metrics.write(w)
+	s.bulk.write(w)
 	if member := s.tailnet.view().member; member != nil {
 		if text, err := member.client.UserMetrics(ctx); err == nil {
 			w.Write(text)

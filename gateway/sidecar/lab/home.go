@@ -42,6 +42,7 @@ type homeOptions struct {
 	tags                               []string
 	forwards                           []forward
 	fresh, exitWithParent, verbose     bool
+	wire                               wireOptions
 	noDirect                           bool
 }
 
@@ -58,6 +59,7 @@ func parseHome(args []string) (homeOptions, error) {
 	flags.BoolVar(&options.noDirect, "no-direct", false, "never send to a peer by UDP: everything goes by the relay")
 	flags.BoolVar(&options.exitWithParent, "exit-with-parent", false, "end when standard input ends")
 	flags.BoolVar(&options.verbose, "verbose", false, "log what the node says")
+	options.wire.addTo(flags)
 	flags.Func("forward", "PORT=HOST:PORT, a tailnet port and where it leads (may repeat)", func(value string) error {
 		parsed, err := parseForward(value)
 		options.forwards = append(options.forwards, parsed)
@@ -96,6 +98,9 @@ func runHome(ctx context.Context, options homeOptions, log *slog.Logger) error {
 		if err := os.RemoveAll(options.dir); err != nil {
 			return err
 		}
+	}
+	if err := options.wire.worsen(ctx, log); err != nil {
+		return err
 	}
 	for announced := false; ctx.Err() == nil; announced = true {
 		life, ip, err := joinHome(ctx, options, log)
