@@ -142,24 +142,36 @@ type bulkSight struct {
 
 const (
 	bulkEvery = 10 * time.Minute // while there is traffic
-	// bulkChangeEvery keeps a way that flaps from being measured all the time.
-	bulkChangeEvery = 30 * time.Second
+	// bulkBadEvery is for a black hole: whoever mends it should see that soon.
+	bulkBadEvery = time.Minute
+	// A way that flaps is not measured all the time; one that left the relay, where
+	// sizes do not matter, is measured soon.
+	bulkChangeEvery  = 30 * time.Second
+	bulkUpgradeEvery = 5 * time.Second
 )
 
 // bulkDue says whether the way should be measured now: once it works, after it
-// changed, and every ten minutes while there is traffic. An idle one stays silent.
+// changed, and every ten minutes (a black hole: every minute) while there is traffic.
+// An idle one stays silent.
 func bulkDue(now time.Time, sight, measured bulkSight, latest BulkResult) bool {
 	age := now.Sub(latest.At)
 	changed := sight.path.way() != measured.path.way()
+	upgraded := changed && measured.path.Derp != "" && sight.path.Derp == ""
 	switch {
 	case !sight.path.OK:
 		return false
 	case latest.At.IsZero():
 		return true
+	case upgraded && age >= bulkUpgradeEvery:
+		return true
 	case changed && (latest.Verdict == BulkUnknown || age >= bulkChangeEvery):
 		return true
+	case sight.moved == measured.moved:
+		return false
+	case latest.Verdict == BulkBlackhole:
+		return age >= bulkBadEvery
 	default:
-		return age >= bulkEvery && sight.moved != measured.moved
+		return age >= bulkEvery
 	}
 }
 

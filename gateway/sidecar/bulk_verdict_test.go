@@ -85,10 +85,14 @@ func TestAWayIsMeasuredWhenItWorksWhenItChangesAndDuringTraffic(t *testing.T) {
 		{"the way was lost", bulkSight{}, bulkSight{path: direct}, ago(time.Hour, BulkFine), false},
 		{"just measured", bulkSight{direct, 5}, bulkSight{direct, 0}, ago(time.Second, BulkFine), false},
 		{"ten minutes with traffic", bulkSight{direct, 5}, bulkSight{direct, 0}, ago(10*time.Minute, BulkFine), true},
+		{"two minutes after a black hole", bulkSight{direct, 5}, bulkSight{direct, 0}, ago(2*time.Minute, BulkBlackhole), true},
+		{"two minutes after a good one", bulkSight{direct, 5}, bulkSight{direct, 0}, ago(2*time.Minute, BulkFine), false},
 		{"an hour without", bulkSight{direct, 5}, bulkSight{direct, 5}, ago(time.Hour, BulkFine), false},
 		{"another endpoint", bulkSight{other, 5}, bulkSight{direct, 5}, ago(time.Minute, BulkFine), true},
 		{"it flaps", bulkSight{other, 5}, bulkSight{direct, 5}, ago(5*time.Second, BulkFine), false},
-		{"from the relay to direct", bulkSight{direct, 5}, bulkSight{relayed, 5}, ago(time.Second, BulkUnknown), true},
+		{"from the relay to direct, judged by the echo", bulkSight{direct, 5}, bulkSight{relayed, 5}, ago(6*time.Second, BulkFine), true},
+		{"from direct to the relay", bulkSight{relayed, 5}, bulkSight{direct, 5}, ago(6*time.Second, BulkFine), false},
+		{"from the relay to direct, not judged", bulkSight{direct, 5}, bulkSight{relayed, 5}, ago(time.Second, BulkUnknown), true},
 	} {
 		if got := bulkDue(now, test.sight, test.measured, test.latest); got != test.want {
 			t.Errorf("%s: due=%v, want %v", test.name, got, test.want)

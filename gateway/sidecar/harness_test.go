@@ -79,9 +79,16 @@ type process struct {
 
 func start(t *testing.T, name string, env []string, args ...string) *process {
 	t.Helper()
+	return startAs(t, nil, name, env, args...)
+}
+
+// startAs starts a program as another user; nil is ours.
+func startAs(t *testing.T, user *syscall.Credential, name string, env []string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, name: name, ended: make(chan struct{})}
 	p.cmd = exec.Command(filepath.Join(programs, name), args...)
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}, env...)
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	stdin, err := p.cmd.StdinPipe()
 	if err != nil {
@@ -227,7 +234,11 @@ func (l *lab) env(pairs ...string) []string {
 
 func startSidecar(t *testing.T, env []string, flags ...string) *sidecar {
 	t.Helper()
-	p := start(t, "meshlink", env, append([]string{"--lab"}, flags...)...)
+	return awaitSidecar(start(t, "meshlink", env, append([]string{"--lab"}, flags...)...))
+}
+
+func awaitSidecar(p *process) *sidecar {
+	p.t.Helper()
 	line := p.ready("tunnels", &p.err)
 	return &sidecar{p, line["tunnels"].(string), line["status"].(string)}
 }
