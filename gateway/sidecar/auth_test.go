@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -44,6 +46,16 @@ func TestTheStateOfTheKeyFollowsWhatHappened(t *testing.T) {
 	}
 	if document := authOf(tailnetView{trouble: starting, key: none}, time.Unix(163, 0)); document.AgeS != nil || document.Method != auth.FromOAuth {
 		t.Errorf("without a key: %+v", document)
+	}
+}
+
+func TestASecretThatOthersRepeatIsNotShownToOperators(t *testing.T) {
+	redactor := &redactor{out: io.Discard}
+	tailnet := newTailnet(Config{}, slog.New(slog.NewJSONHandler(redactor, nil)), redactor)
+	redactor.hide("LABsecret")
+	tailnet.setTrouble(codes.Fail(codes.AuthInvalidKey, "the key LABsecret is not known"))
+	if trouble := tailnet.view().trouble; trouble.Detail != "the key [hidden] is not known" || trouble.Code != codes.AuthInvalidKey {
+		t.Errorf("trouble: %v", trouble)
 	}
 }
 
