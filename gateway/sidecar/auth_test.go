@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,17 +58,17 @@ func TestASecretThatOthersRepeatIsNotShownToOperators(t *testing.T) {
 	}
 }
 
-// keyServer makes the lab's key, and counts how often.
-func keyServer(t *testing.T) (api *authtest.API, made *atomic.Int64) {
-	api, made = authtest.Start(t), new(atomic.Int64)
-	api.NewKey = func() string { made.Add(1); return labKey }
-	return api, made
+// keyServer makes the lab's key.
+func keyServer(t *testing.T) *authtest.API {
+	api := authtest.Start(t)
+	api.Make(labKey)
+	return api
 }
 
 func TestAnOAuthClientJoinsAndNoLogShowsASecret(t *testing.T) {
 	t.Parallel()
 	l := startLab(t)
-	api, made := keyServer(t)
+	api := keyServer(t)
 	s := startReadySidecar(t, l.env("TS_AUTHKEY=", "TS_CLIENT_SECRET=\""+authtest.ClientSecret+"?ephemeral=false\"", "TS_API_URL="+api.URL, "MESH_LOG=debug"))
 	document := s.document().Auth
 	if document.State != AuthOK || document.Method != auth.FromOAuth || document.AgeS == nil || *document.AgeS > 30 || !document.Ephemeral ||
@@ -78,15 +77,15 @@ func TestAnOAuthClientJoinsAndNoLogShowsASecret(t *testing.T) {
 	}
 	l.accepting()
 	s.open("gpu")
-	if made.Load() != 1 {
-		t.Errorf("%d keys were made for one join", made.Load())
+	if made := api.Made(); made != 1 {
+		t.Errorf("%d keys were made for one join", made)
 	}
 }
 
 func TestAWorkloadIdentityJoinsAfterTheKeyServerCameBack(t *testing.T) {
 	t.Parallel()
 	l := startLab(t)
-	api, made := keyServer(t)
+	api := keyServer(t)
 	api.Fail(authtest.Keys, authtest.Says(http.StatusBadRequest, `{"message":"requested tags [tag:gateway] are invalid or not permitted"}`))
 	s := startSidecar(t, l.env("TS_AUTHKEY=", "TS_CLIENT_ID="+authtest.ClientID, "TS_AUDIENCE="+authtest.Audience,
 		"TS_API_URL="+api.URL, "GCE_METADATA_HOST="+api.Host))
@@ -101,15 +100,15 @@ func TestAWorkloadIdentityJoinsAfterTheKeyServerCameBack(t *testing.T) {
 	}
 	api.Fail(authtest.Keys, nil)
 	until(t, "meshlink is in the tailnet", 30*time.Second, func() bool { return s.document().Auth.State == AuthOK })
-	if made.Load() != 1 {
-		t.Errorf("%d keys were made", made.Load())
+	if made := api.Made(); made != 1 {
+		t.Errorf("%d keys were made", made)
 	}
 }
 
 func TestAPauseMakesNoCallAndAReplacedClientSecretEndsIt(t *testing.T) {
 	t.Parallel()
 	l := startLab(t)
-	api, _ := keyServer(t)
+	api := keyServer(t)
 	file := filepath.Join(t.TempDir(), "secret")
 	write := func(text string) {
 		if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
