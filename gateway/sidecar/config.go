@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"hearth.dev/meshlink/internal/auth"
 )
 
 const (
@@ -21,7 +23,7 @@ const (
 
 // Config is everything meshlink was told, checked.
 type Config struct {
-	Keys        keySources
+	Auth        auth.Sources
 	ControlURL  string
 	Tags        []string
 	Hostname    string
@@ -64,10 +66,11 @@ func (r *configReader) problem(name, value, wanted string) {
 // readConfig reads the environment. Its error, if any, is a *ConfigError.
 func readConfig(getenv func(string) string, lab bool) (Config, error) {
 	r := &configReader{getenv: getenv}
+	tags := r.tags()
 	config := Config{
-		Keys:        r.keys(),
+		Auth:        r.authSources(lab, tags),
 		ControlURL:  r.controlURL(lab),
-		Tags:        r.tags(),
+		Tags:        tags,
 		Hostname:    r.hostname(),
 		Upstreams:   r.upstreams(),
 		Addr:        r.addr("MESH_ADDR", "127.0.0.1:7080", true),
@@ -85,23 +88,6 @@ func readConfig(getenv func(string) string, lab bool) (Config, error) {
 		return Config{}, &ConfigError{r.problems}
 	}
 	return config, nil
-}
-
-func (r *configReader) keys() keySources {
-	sources := keySources{file: r.value("TS_AUTHKEY_FILE", "")}
-	if strings.HasPrefix(sources.file, "tskey-") {
-		r.problem("TS_AUTHKEY_FILE", "[hidden]", "this is a key, want the path of a file that holds it (or use TS_AUTHKEY)")
-	}
-	for _, name := range []string{"TS_AUTHKEY", "TAILSCALE_AUTH_KEY"} {
-		if value := r.getenv(name); sources.env == "" {
-			if key, _ := normaliseKey(value); key != "" {
-				sources.env, sources.envName = value, name
-			} else if value != "" && sources.envName == "" {
-				sources.envName = name
-			}
-		}
-	}
-	return sources
 }
 
 func (r *configReader) controlURL(lab bool) string {

@@ -7,6 +7,7 @@ import (
 
 	"tailscale.com/ipn/ipnstate"
 
+	"hearth.dev/meshlink/internal/auth"
 	"hearth.dev/meshlink/internal/codes"
 )
 
@@ -34,9 +35,11 @@ type Problem struct {
 
 // AuthDocument says how the node identified itself, never with what.
 type AuthDocument struct {
-	Method     string   `json:"method"`
-	Ephemeral  bool     `json:"ephemeral"`
-	Normalised []string `json:"normalised"`
+	State      AuthState   `json:"state"`
+	Method     auth.Method `json:"method"`
+	AgeS       *int64      `json:"ageS"` // null without a key; of a file since it changed
+	Ephemeral  bool        `json:"ephemeral"`
+	Normalised []string    `json:"normalised"` // what was taken out of the key's text
 }
 
 // SelfDocument is this node as the tailnet knows it.
@@ -103,7 +106,7 @@ func (s *StatusServer) document(ctx context.Context) Document {
 	document := Document{
 		State:     "Running",
 		UptimeS:   int64(time.Since(s.started).Seconds()),
-		Auth:      AuthDocument{view.key.method, true, orEmpty(view.key.removed)},
+		Auth:      authOf(view, time.Now()),
 		Net:       s.netDocument(ctx),
 		Control:   ControlDocument{view.controlDown == "", view.controlDown},
 		Tunnels:   TunnelDocument{s.metrics.openNow.Load(), s.config.MaxTunnels},

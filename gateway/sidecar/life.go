@@ -75,7 +75,7 @@ func (l *life) onRunning() {
 		t.member, t.trouble, t.controlDown = l.member, nil, ""
 		t.joins++
 	})
-	t.log.Info("in the tailnet", "afterMs", time.Since(l.started).Milliseconds(), "keyRemoved", l.member.key.removed)
+	t.log.Info("in the tailnet", "afterMs", time.Since(l.started).Milliseconds(), "keyRemoved", l.member.key.Removed, "method", l.member.key.Method)
 	l.askControl(context.Background())
 }
 

@@ -14,26 +14,44 @@ import (
 type redactor struct {
 	mu      sync.Mutex
 	out     io.Writer
-	secrets [][]byte
+	secrets [][]byte // latest last
 }
+
+// secretsMax keeps the log fast where keys are made over and over: those of the
+// configuration are hidden again at every try, older ones are long worthless.
+const secretsMax = 64
 
 func (r *redactor) hide(secret string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if secret == "" || slices.ContainsFunc(r.secrets, func(known []byte) bool { return string(known) == secret }) {
+	if secret == "" {
 		return
 	}
+	r.secrets = slices.DeleteFunc(r.secrets, func(known []byte) bool { return string(known) == secret })
 	r.secrets = append(r.secrets, []byte(secret))
+	if len(r.secrets) > secretsMax {
+		r.secrets = slices.Delete(r.secrets, 0, 1)
+	}
+}
+
+// clean returns text without the secrets.
+func (r *redactor) clean(text string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return string(r.redact([]byte(text)))
+}
+
+func (r *redactor) redact(text []byte) []byte {
+	for _, secret := range r.secrets {
+		text = bytes.ReplaceAll(text, secret, []byte("[hidden]"))
+	}
+	return text
 }
 
 func (r *redactor) Write(line []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	clean := line
-	for _, secret := range r.secrets {
-		clean = bytes.ReplaceAll(clean, secret, []byte("[hidden]"))
-	}
-	if _, err := r.out.Write(clean); err != nil {
+	if _, err := r.out.Write(r.redact(line)); err != nil {
 		return 0, err
 	}
 	return len(line), nil

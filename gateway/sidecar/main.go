@@ -6,12 +6,25 @@
 // answers 200 once the connection to the home is open, and a status with a code
 // as JSON when it cannot be opened. After the 200 bytes are copied both ways.
 //
-// Environment (values are trimmed):
+// The environment says who this node is. The first of these that holds anything is
+// used, files are read anew at every try; an OAuth client and a workload identity
+// make a key for each try:
 //
-//	TS_AUTHKEY_FILE     file with the auth key, read anew at every try; or
-//	TS_AUTHKEY          the auth key itself; or TAILSCALE_AUTH_KEY
+//	TS_AUTHKEY_FILE         file with an auth key
+//	TS_AUTHKEY              the auth key itself, or TAILSCALE_AUTH_KEY
+//	TS_CLIENT_SECRET_FILE   file with the secret of an OAuth client; needs TS_TAGS
+//	TS_CLIENT_SECRET        the secret itself
+//	TS_CLIENT_ID            client id of a federated identity; needs TS_TAGS and one of
+//	  TS_ID_TOKEN_FILE      file with an id token
+//	  TS_ID_TOKEN           the id token itself
+//	  TS_AUDIENCE           audience of the token to ask Google's metadata server for
+//	TS_API_URL              where keys are made (https://api.tailscale.com)
+//	GCE_METADATA_HOST       HOST[:PORT] of the metadata server (metadata.google.internal)
+//
+// And where it goes (values are trimmed):
+//
 //	TS_CONTROL_URL      control plane (the hosted one)
-//	TS_TAGS             tags to ask for: tag:gateway,…
+//	TS_TAGS             tags to ask for: tag:gateway,…; empty with headscale's pre-auth keys, which bring their own
 //	TS_HOSTNAME         name of the node (hearth-gateway)
 //	MESH_UPSTREAMS      gpu=tag:gpu:80,exp=name:host:1910
 //	MESH_ADDR           tunnels, loopback only (127.0.0.1:7080)

@@ -22,6 +22,7 @@ import (
 	"tailscale.com/tsnet"
 	"tailscale.com/types/logger"
 
+	"hearth.dev/meshlink/internal/auth"
 	"hearth.dev/meshlink/internal/codes"
 	"hearth.dev/meshlink/internal/pipe"
 )
@@ -36,7 +37,7 @@ type Member struct {
 	client *local.Client
 	// transport carries client; its connections must be gone before Close.
 	transport *http.Transport
-	key       authKey
+	key       auth.Key
 
 	mu       sync.Mutex
 	status   *ipnstate.Status
@@ -45,14 +46,14 @@ type Member struct {
 
 // startMember starts a node; it is not in the tailnet before its bus says Running.
 // The caller closes it.
-func startMember(config Config, key authKey, generation int, log *slog.Logger) (*Member, error) {
+func startMember(config Config, key auth.Key, generation int, log *slog.Logger) (*Member, error) {
 	server := &tsnet.Server{
 		Dir:           filepath.Join(config.StateDir, fmt.Sprintf("node-%d", generation)),
 		Store:         new(mem.Store),
 		Ephemeral:     true,
 		Hostname:      config.Hostname,
 		ControlURL:    config.ControlURL,
-		AuthKey:       key.value,
+		AuthKey:       key.Value,
 		AdvertiseTags: config.Tags,
 		Logf:          logger.Discard,
 		UserLogf:      logger.Discard,

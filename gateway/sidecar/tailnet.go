@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
+	"hearth.dev/meshlink/internal/auth"
 	"hearth.dev/meshlink/internal/codes"
 )
 
@@ -38,12 +40,14 @@ type Tailnet struct {
 	config   Config
 	log      *slog.Logger
 	redactor *redactor
+	chain    *auth.Chain // of Run alone
 
 	mu          sync.Mutex
 	changed     chan struct{} // closed at each change of what follows
 	member      *Member       // nil until joined
 	trouble     *codes.Error  // nil while joined
-	key         authKey       // of the latest try
+	key         auth.Key      // of the latest try
+	minting     bool          // a key is being made
 	controlDown string        // why the control plane does not answer; empty while it does
 	joins       int
 	lastRejoin  time.Time
@@ -51,8 +55,11 @@ type Tailnet struct {
 
 // newTailnet returns a tailnet that Run brings to life.
 func newTailnet(config Config, log *slog.Logger, redactor *redactor) *Tailnet {
+	sources := config.Auth
+	sources.Raw = config.without("normaliser")
 	return &Tailnet{
 		config: config, log: log, redactor: redactor,
+		chain:   auth.NewChain(sources, redactor.hide),
 		changed: make(chan struct{}),
 		trouble: codes.Fail(codes.NotReady, "starting"),
 	}
@@ -66,7 +73,10 @@ func (t *Tailnet) update(change func()) {
 	t.changed = make(chan struct{})
 }
 
+// setTrouble says why this process is not in the tailnet. What others said is
+// shown to operators, so a secret that they repeat is taken out first.
 func (t *Tailnet) setTrouble(trouble *codes.Error) {
+	trouble = codes.Fail(trouble.Code, t.redactor.clean(trouble.Detail))
 	t.mu.Lock()
 	same := t.trouble != nil && *t.trouble == *trouble
 	t.mu.Unlock()
@@ -106,7 +116,8 @@ func (t *Tailnet) Joined(ctx context.Context) (*Member, error) {
 type tailnetView struct {
 	member      *Member
 	trouble     *codes.Error // nil while member is not
-	key         authKey
+	key         auth.Key
+	minting     bool
 	controlDown string
 	joins       int
 }
@@ -114,17 +125,16 @@ type tailnetView struct {
 func (t *Tailnet) view() tailnetView {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return tailnetView{t.member, t.trouble, t.key, t.controlDown, t.joins}
+	return tailnetView{t.member, t.trouble, t.key, t.minting, t.controlDown, t.joins}
 }
 
 // Run keeps a member in the tailnet until ctx ends, then takes it out.
 func (t *Tailnet) Run(ctx context.Context) {
 	backoff := backoffMin
 	for generation := 1; ctx.Err() == nil; generation++ {
-		key, err := t.config.Keys.read()
+		sources := t.chain.Fingerprint()
+		key, err := t.readKey(ctx)
 		if err == nil {
-			t.redactor.hide(key.value)
-			t.update(func() { t.key = key })
 			err = t.live(ctx, key, generation)
 		}
 		if errors.Is(err, errReplace) || ctx.Err() != nil {
@@ -132,7 +142,7 @@ func (t *Tailnet) Run(ctx context.Context) {
 			continue
 		}
 		t.setTrouble(codes.From(err))
-		if t.pause(ctx, backoff, key) {
+		if t.pause(ctx, backoff, sources) {
 			backoff = backoffMin
 		} else {
 			backoff = min(2*backoff, backoffMax)
@@ -140,8 +150,21 @@ func (t *Tailnet) Run(ctx context.Context) {
 	}
 }
 
-// pause waits before the next try. It ends early, and says so, when the key changed.
-func (t *Tailnet) pause(ctx context.Context, wait time.Duration, tried authKey) (keyChanged bool) {
+// readKey asks the chain for a key, and shows how that went.
+func (t *Tailnet) readKey(ctx context.Context) (auth.Key, error) {
+	t.update(func() { t.minting = t.config.Auth.Mints() })
+	key, err := t.chain.Read(ctx)
+	before := t.view().key
+	t.update(func() { t.key, t.minting = key, false })
+	if !slices.Equal(key.Skipped, before.Skipped) || !slices.Equal(key.Removed, before.Removed) {
+		t.log.Info("the auth key", "method", key.Method, "removed", key.Removed, "skipped", key.Skipped)
+	}
+	return key, err
+}
+
+// pause waits before the next try. It ends early, and says so, when the text of a
+// source of keys changed since tried; to look makes no key.
+func (t *Tailnet) pause(ctx context.Context, wait time.Duration, tried string) (changed bool) {
 	deadline := time.After(wait)
 	ticker := time.NewTicker(keyLookEvery)
 	defer ticker.Stop()
@@ -153,14 +176,14 @@ func (t *Tailnet) pause(ctx context.Context, wait time.Duration, tried authKey) 
 			return false
 		case <-ticker.C:
 		}
-		if current, err := t.config.Keys.read(); err == nil && current.value != tried.value {
+		if t.chain.Fingerprint() != tried {
 			return true
 		}
 	}
 }
 
 // live runs one member from its start until it must be replaced, and retires it.
-func (t *Tailnet) live(ctx context.Context, key authKey, generation int) error {
+func (t *Tailnet) live(ctx context.Context, key auth.Key, generation int) error {
 	member, err := startMember(t.config, key, generation, t.log)
 	if err != nil {
 		return codes.FromBackend(err.Error())
