@@ -120,7 +120,7 @@ func TestAWireThatLosesLargePacketsIsFoundAndTheAdvisedMTUCuresIt(t *testing.T) 
 	home := serveHome(t, l, true)
 	ctx, giveUp := context.WithCancel(t.Context())
 	defer giveUp()
-	s := startReadySidecar(t, l.env("MESH_UPSTREAMS=gpu=tag:gpu:80"))
+	s := startReadySidecar(t, l.env("MESH_BULK=auto", "MESH_UPSTREAMS=gpu=tag:gpu:80"))
 	s.awaitDirect()
 	ended := make(chan error, 1)
 	go func() { ended <- s.upload(ctx, 1<<20) }()
@@ -156,7 +156,7 @@ func TestAWireThatLosesLargePacketsIsFoundAndTheAdvisedMTUCuresIt(t *testing.T) 
 	giveUp()
 	<-ended
 
-	cured := startReadySidecar(t, l.env("MESH_UPSTREAMS=gpu=tag:gpu:80", "MESH_MTU=1216"))
+	cured := startReadySidecar(t, l.env("MESH_BULK=auto", "MESH_UPSTREAMS=gpu=tag:gpu:80", "MESH_MTU=1216"))
 	cured.awaitDirect()
 	inTime, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -174,7 +174,7 @@ func TestAWireThatLosesLargePacketsIsFoundAndTheAdvisedMTUCuresIt(t *testing.T) 
 func TestAWholeBodyGoesToTheEchoOfTheHomeAndBack(t *testing.T) {
 	l := startLab(t)
 	serveHome(t, l, true)
-	s := startReadySidecar(t, l.env("MESH_UPSTREAMS=gpu=tag:gpu:80"))
+	s := startReadySidecar(t, l.env("MESH_BULK=auto", "MESH_UPSTREAMS=gpu=tag:gpu:80"))
 	if bulk := s.awaitBulk(0); bulk.Verdict != BulkFine || !bulk.OK || !bulk.Echo || bulk.Bytes != 256<<10 || bulk.LargestGoodBytes != 1312 {
 		t.Errorf("bulk: %+v, want 256 KiB both ways", bulk)
 	}
@@ -183,7 +183,7 @@ func TestAWholeBodyGoesToTheEchoOfTheHomeAndBack(t *testing.T) {
 func TestAHomeWithoutAnEchoIsJudgedByPingsAndAskedOnce(t *testing.T) {
 	l := startLab(t)
 	home := serveHome(t, l, false)
-	s := startReadySidecar(t, l.env("MESH_UPSTREAMS=gpu=tag:gpu:80,again=name:home-gpu:80"))
+	s := startReadySidecar(t, l.env("MESH_BULK=auto", "MESH_UPSTREAMS=gpu=tag:gpu:80,again=name:home-gpu:80"))
 	for upstream := range 2 {
 		if bulk := s.awaitBulk(upstream); bulk.Verdict != BulkFine || bulk.Echo || bulk.Bytes != 1312 {
 			t.Errorf("bulk of upstream %d: %+v, want fine by pings alone", upstream, bulk)
@@ -197,13 +197,13 @@ func TestAHomeWithoutAnEchoIsJudgedByPingsAndAskedOnce(t *testing.T) {
 func TestBulkProbesAreSwitchedOffByVariableAndByTheLab(t *testing.T) {
 	l := startLab(t)
 	home := serveHome(t, l, true)
-	pinging := startReadySidecar(t, l.env("MESH_UPSTREAMS=gpu=tag:gpu:80", "MESH_BULK=ping"))
-	off := startReadySidecar(t, l.env("MESH_UPSTREAMS=gpu=tag:gpu:80", "MESH_BULK=off"))
-	without := startReadySidecar(t, l.env("MESH_UPSTREAMS=gpu=tag:gpu:80"), "--without", "bulk,rack")
+	pinging := startReadySidecar(t, l.env("MESH_BULK=auto", "MESH_UPSTREAMS=gpu=tag:gpu:80", "MESH_BULK=ping"))
+	off := startReadySidecar(t, l.env("MESH_BULK=auto", "MESH_UPSTREAMS=gpu=tag:gpu:80", "MESH_BULK=off"))
+	without := startReadySidecar(t, l.env("MESH_BULK=auto", "MESH_UPSTREAMS=gpu=tag:gpu:80"), "--without", "bulk,rack")
 	if bulk := pinging.awaitBulk(0); bulk.Verdict != BulkFine || bulk.Echo {
 		t.Errorf("bulk by pings: %+v", bulk)
 	}
-	measuring := startReadySidecar(t, l.env("MESH_UPSTREAMS=gpu=tag:gpu:80"))
+	measuring := startReadySidecar(t, l.env("MESH_BULK=auto", "MESH_UPSTREAMS=gpu=tag:gpu:80"))
 	before := home.echoes.Load()
 	measuring.awaitBulk(0) // it started last: by now the others would have measured, too
 	if before > 0 || home.echoes.Load() == 0 {
