@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"testing"
 	"time"
 )
@@ -17,11 +18,13 @@ func TestRACKUploadsFasterOverAWireThatLosesPackets(t *testing.T) {
 		sides[rack] = startReadySidecar(t, l.env("MESH_UPSTREAMS=gpu=tag:gpu:80", "MESH_BULK=off", "MESH_RACK="+rack))
 		sides[rack].awaitDirect()
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	took := map[string]time.Duration{}
 	for range 6 { // side by side, so that other work of the machine hits both
 		for rack, s := range sides {
 			began := time.Now()
-			if err := s.upload(t.Context(), 4<<20); err != nil {
+			if err := s.upload(ctx, 4<<20); err != nil {
 				t.Fatalf("RACK %s: %v", rack, err)
 			}
 			took[rack] += time.Since(began)

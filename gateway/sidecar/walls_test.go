@@ -80,6 +80,7 @@ func TestMemoryStaysSmallWhileAGigabyteGoesHomeUnchanged(t *testing.T) {
 		client.CloseWrite()
 	}()
 	received := sha256.New()
+	home.SetDeadline(time.Now().Add(2 * time.Minute))
 	n, err := io.Copy(received, home)
 	if err != nil || n != size || !bytes.Equal(sent.Sum(nil), received.Sum(nil)) {
 		t.Errorf("%d of %d bytes came, %v; hashes equal: %v", n, size, err, bytes.Equal(sent.Sum(nil), received.Sum(nil)))
