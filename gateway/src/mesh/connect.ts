@@ -43,7 +43,8 @@ export function connectMesh(dial: MeshDial, callback: MeshCallback): void {
   }
   const judge = (ended: boolean) => {
     const verdict = judgeAnswer(answer, ended)
-    if (verdict === undefined) return ended && finish(sidecarDown('The sidecar closed the connection without an answer'))
+    if (verdict === undefined)
+      return ended && finish(sidecarDown('The sidecar closed the connection without an answer'))
     if ('open' in verdict) dial.onTunnel?.(verdict.open)
     finish('open' in verdict ? null : verdict.refused)
   }

@@ -20,6 +20,7 @@ function probeOf(ask: Ask, { viaMesh = true, timeoutMs = 60_000 } = {}): Probe {
     config: { name: 'gpu', url: 'http://gpu', kind: 'vllm', capacity: 1 },
     upstream: {
       viaMesh,
+      way: () => undefined,
       dispatch: () => {},
       probe: (path, signal) => {
         asked.push(path)
@@ -28,7 +29,7 @@ function probeOf(ask: Ask, { viaMesh = true, timeoutMs = 60_000 } = {}): Probe {
       destroy: async () => {},
     },
   }
-  return new Probe(engine, { path: '/v1/models', timeoutMs, freshMs: 500, now: () => clockMs })
+  return new Probe(engine, { path: '/v1/models', timeoutMs, freshMs: 500, answeredMs: 10_000, now: () => clockMs })
 }
 
 function check(probe: Probe): Promise<ProbeResult> {

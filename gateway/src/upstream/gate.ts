@@ -1,5 +1,4 @@
-import type { ErrorCode } from '../errors.ts'
-import { HearthError } from '../errors.ts'
+import type { ErrorCode, HearthError } from '../errors.ts'
 
 /** What a caller that needs a new connection does now. */
 export type Entry =
@@ -92,7 +91,12 @@ export class Gate {
     if (startedAt < this.#openedAt) return
     const shut = this.#shut
     if (shut !== undefined && entry === 'dial') return
-    this.#shut = { since: shut?.reason === undefined ? now : shut.since, reason, verdictAt: now, ...this.#next(startedAt, now) }
+    this.#shut = {
+      since: shut?.reason === undefined ? now : shut.since,
+      reason,
+      verdictAt: now,
+      ...this.#next(startedAt, now),
+    }
   }
 
   /** The one who tried left before the verdict; another may try at the next turn. */

@@ -10,6 +10,8 @@ export interface OpenOptions {
   readonly now: () => number
   /** Told of each dial that ended. */
   readonly onDial: (result: 'ok' | HearthError['code']) => void
+  /** Told when a caller goes on to its next try. */
+  readonly onRetry: () => void
 }
 
 /** Opens connections over one road: asks the gate, dials, and tries again what may pass and was never sent. */
@@ -26,12 +28,17 @@ export class Opener {
    * Resolves with what `dial` opened; rejects with the HearthError of the last failure, or the reason of `signal`.
    * `tries` counts the failures on the way.
    */
-  async open<T>(dial: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<{ opened: T; tries: number }> {
-    const { budgetMs, tries } = this.#options
+  async open<T>(
+    dial: (signal: AbortSignal) => Promise<T>,
+    signal?: AbortSignal,
+    tries = this.#options.tries,
+  ): Promise<{ opened: T; tries: number }> {
+    const { budgetMs, onRetry } = this.#options
     const end = new AbortController()
     const leave = () => end.abort(signal?.reason)
     let last: HearthError | undefined
-    const late = () => end.abort(last ?? new HearthError('mesh_dial_timeout', { detail: `Not open within ${budgetMs} ms` }))
+    const late = () =>
+      end.abort(last ?? new HearthError('mesh_dial_timeout', { detail: `Not open within ${budgetMs} ms` }))
     const timer = setTimeout(late, budgetMs)
     signal?.addEventListener('abort', leave)
     if (signal?.aborted) leave()
@@ -42,6 +49,7 @@ export class Opener {
         } catch (error) {
           last = toHearthError(error)
           if (end.signal.aborted || failed + 1 >= tries || !mayPass(last.code)) throw last
+          onRetry()
         }
       }
     } finally {
