@@ -155,6 +155,9 @@ export class Tunnels extends Dispatcher {
     options.onCarried?.({ reused: tries === 0, tries, tunnel })
     const { explain, onStale } = this.#options
     const again = () => {
+      // A new connection that ends before it is used does so again and again: only a kept one is replaced.
+      if (tries > 0)
+        return failUnsent(handler, Object.assign(new Error('ended before its first use'), { code: 'EPIPE' }))
       onStale()
       void this.#sendFresh(options, handler)
     }
