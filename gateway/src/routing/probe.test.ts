@@ -121,3 +121,37 @@ test('an engine that comes back is ready again', async () => {
   clockMs += 500
   deepEqual(await check(probe), { ready: true, at: clockMs })
 })
+
+test('an engine that gave a whole answer of late is ready without a question, and is asked again later', async () => {
+  const probe = probeOf(async () => 503)
+  probe.answered(clockMs)
+  clockMs += 10_000
+  deepEqual([(await check(probe)).ready, asked.length], [true, 0])
+  clockMs += 1
+  deepEqual([(await check(probe)).ready, asked.length], [false, 1])
+})
+
+test('a failed request makes everything forgotten that was known, and older answers count no more', async () => {
+  const probe = probeOf(async () => 503)
+  probe.answered(clockMs)
+  clockMs += 10
+  probe.failed()
+  clockMs += 10
+  // Its request went out before the failure: the road may have been good for it alone.
+  probe.answered(clockMs - 15)
+  deepEqual([(await check(probe)).ready, asked.length], [false, 1])
+  probe.answered(clockMs)
+  equal((await check(probe)).ready, true)
+})
+
+test('an answer that a failure has overtaken is told to those who asked and to nobody after them', async () => {
+  const answer = Promise.withResolvers<number>()
+  const answers: (Promise<number> | number)[] = [answer.promise, 503]
+  const probe = probeOf(async () => (await answers.shift()) ?? 500)
+  const first = check(probe)
+  clockMs += 1
+  probe.failed()
+  answer.resolve(200)
+  await first
+  equal((await check(probe)).ready, false)
+})
