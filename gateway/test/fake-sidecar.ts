@@ -82,6 +82,7 @@ export async function startSidecar(homePort: number): Promise<FakeSidecar> {
     },
     waitFor: (predicate, label) => waitUntil(predicate, 5_000, label),
     [Symbol.asyncDispose]: async () => {
+      if (!data.listening) return
       const closed = Promise.all([data, status].map((server) => once(server, 'close')))
       for (const server of [data, status]) server.close()
       for (const socket of sockets) socket.destroy()

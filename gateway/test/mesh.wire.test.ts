@@ -192,6 +192,19 @@ describe('a tunnel that is cut', () => {
     }))
 })
 
+describe('a sidecar that dies with a request on it', () => {
+  it('is named, and the request is not sent again', () =>
+    withRoad({ sections: once }, async ({ engine, sidecar, gateway }) => {
+      engine.script({ stall: 'head' })
+      const waiting = chat(gateway)
+      await engine.waitFor(({ running }) => running === 1, 'the engine has the request')
+      await sidecar[Symbol.asyncDispose]()
+      await assertError(await waiting, 503, 'mesh_sidecar_down')
+      assert.match(String((await recordOf(gateway, 'mesh_sidecar_down'))['detail']), /did meshlink end/)
+      assert.equal(engine.counts().requests, 1)
+    }))
+})
+
 describe('a kept tunnel', () => {
   it('is used again, and one that died while it was idle costs its next caller nothing', () =>
     withRoad({ sections: once }, async ({ engine, sidecar, gateway }) => {

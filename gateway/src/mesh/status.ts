@@ -60,10 +60,14 @@ export class MeshStatus {
     void this.#refresh()
   }
 
-  /** The sidecar's reason for cutting this tunnel; undefined when it did not, does not say in time or cannot be asked. */
+  /** The sidecar's reason for cutting this tunnel, or that it is gone itself; undefined when it did not cut it or does not say in time. */
   async explainCut(tunnel: Tunnel, cause: Error): Promise<HearthError | undefined> {
     if (tunnel.id === undefined) return undefined
-    const said = await this.#ask('GET', `/v1/tunnels/${tunnel.id}`, fateMs)
+    const { said, failure } = await this.#ask('GET', `/v1/tunnels/${tunnel.id}`, fateMs)
+    if (failure === 'ECONNREFUSED') {
+      const detail = 'The tunnel broke, and nobody listens at HEARTH_MESH_STATUS_URL: did meshlink end?'
+      return new HearthError('mesh_sidecar_down', { detail, cause })
+    }
     if (field(said, 'state') !== 'cut') return undefined
     const detail = `The sidecar cut the tunnel: ${JSON.stringify(said).slice(0, 500)}`
     return new HearthError(meshCode(field(said, 'code')), { detail, cause })
@@ -77,12 +81,12 @@ export class MeshStatus {
   async #warm(): Promise<void> {
     if (this.#warming) return
     this.#warming = true
-    this.#read(await this.#ask('POST', '/v1/warm', warmMs))
+    this.#read((await this.#ask('POST', '/v1/warm', warmMs)).said)
     this.#warming = false
   }
 
   async #refresh(): Promise<void> {
-    this.#read(await this.#ask('GET', '/v1/status', statusMs))
+    this.#read((await this.#ask('GET', '/v1/status', statusMs)).said)
   }
 
   /** Both documents list their upstreams with `name`, `path` and `rttMs`. */
@@ -96,11 +100,11 @@ export class MeshStatus {
     }
   }
 
-  /** The JSON of an answer of any status; undefined when there is none in time. Never rejects. */
-  #ask(method: 'GET' | 'POST', path: string, timeoutMs: number): Promise<unknown> {
-    const { promise, resolve } = Promise.withResolvers<unknown>()
+  /** The JSON of an answer of any status, or why there is none in time. Never rejects. */
+  #ask(method: 'GET' | 'POST', path: string, timeoutMs: number): Promise<Heard> {
+    const { promise, resolve } = Promise.withResolvers<Heard>()
     const { url } = this.#options
-    if (url === undefined || this.#end.signal.aborted) return Promise.resolve(undefined)
+    if (url === undefined || this.#end.signal.aborted) return Promise.resolve({})
     const signal = AbortSignal.any([AbortSignal.timeout(timeoutMs), this.#end.signal])
     // A connection of its own each: questions are rare, and a kept one would outlive the sidecar.
     const asked = httpRequest(new URL(path, url), { method, signal, agent: false }, (answer) => {
@@ -111,12 +115,19 @@ export class MeshStatus {
         if (bytes > answerBytesMax) asked.destroy()
         else chunks.push(chunk)
       })
-      answer.on('end', () => resolve(parse(Buffer.concat(chunks))))
-      answer.on('error', () => {}).on('close', () => resolve(undefined))
+      answer.on('end', () => resolve({ said: parse(Buffer.concat(chunks)) }))
+      answer.on('error', () => {}).on('close', () => resolve({}))
     })
-    asked.on('error', () => resolve(undefined)).end()
+    asked.on('error', (error) => resolve({ failure: field(error, 'code') })).end()
     return promise
   }
+}
+
+/** What a question came to. */
+interface Heard {
+  readonly said?: unknown
+  /** Node's code of the failure. */
+  readonly failure?: unknown
 }
 
 function parse(bytes: Buffer): unknown {

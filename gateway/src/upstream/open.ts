@@ -1,4 +1,5 @@
-import { HearthError, toHearthError } from '../errors.ts'
+import { HearthError } from '../errors.ts'
+import { classify } from './classify.ts'
 import { type Gate, mayPass } from './gate.ts'
 
 export interface OpenOptions {
@@ -9,7 +10,7 @@ export interface OpenOptions {
   readonly budgetMs: number
   readonly now: () => number
   /** Told of each dial that ended. */
-  readonly onDial: (result: 'ok' | HearthError['code']) => void
+  readonly onDial: (result: 'ok' | 'abandoned' | HearthError['code']) => void
   /** Told when a caller goes on to its next try. */
   readonly onRetry: () => void
 }
@@ -47,7 +48,7 @@ export class Opener {
         try {
           return { opened: await this.#once(dial, end.signal), tries: failed + 1 }
         } catch (error) {
-          last = toHearthError(error)
+          last = nameFailure(error)
           if (end.signal.aborted || failed + 1 >= tries || !mayPass(last.code)) throw last
           onRetry()
         }
@@ -80,12 +81,13 @@ export class Opener {
       this.#tell(undefined)
       return opened
     } catch (thrown) {
-      const error = toHearthError(thrown)
-      onDial(error.code)
+      const error = nameFailure(thrown)
       // A caller that left says nothing about the road; running out of time does.
-      if (signal.aborted && error.code !== 'mesh_dial_timeout') gate.abandoned(entry, startedAt, now())
+      const left = signal.aborted && error.code !== 'mesh_dial_timeout'
+      onDial(left ? 'abandoned' : error.code)
+      if (left) gate.abandoned(entry, startedAt, now())
       else gate.failed(error, entry, startedAt, now())
-      if (entry === 'trial') this.#tell(signal.aborted ? undefined : error)
+      if (entry === 'trial') this.#tell(left ? undefined : error)
       throw error
     }
   }
@@ -110,4 +112,8 @@ export class Opener {
     signal.addEventListener('abort', onAbort)
     return promise
   }
+}
+
+function nameFailure(error: unknown): HearthError {
+  return classify(error, { answered: false, viaMesh: true })
 }

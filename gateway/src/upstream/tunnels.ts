@@ -64,7 +64,7 @@ export class Tunnels extends Dispatcher {
   readonly #all = new Set<Client>()
   /** Last in, first out: the others run into their idle time. */
   readonly #idle: Kept[] = []
-  readonly #end = new AbortController()
+  readonly #dialling = new Set<AbortController>()
 
   constructor(options: TunnelsOptions) {
     super()
@@ -82,22 +82,29 @@ export class Tunnels extends Dispatcher {
 
   /** Ends every connection and every dial at once. */
   override async destroy(): Promise<void> {
-    this.#end.abort(new Error('the pool was destroyed'))
+    for (const end of this.#dialling) end.abort(new Error('the pool was destroyed'))
     await Promise.all([...this.#all].map((client) => client.destroy()))
   }
 
   async #sendFresh(options: TunnelDispatch, handler: Dispatcher.DispatchHandler): Promise<void> {
     const { opener } = this.#options
-    const signal = options.signal === undefined ? this.#end.signal : AbortSignal.any([options.signal, this.#end.signal])
+    const end = new AbortController()
+    const leave = () => end.abort(options.signal?.reason)
+    this.#dialling.add(end)
+    options.signal?.addEventListener('abort', leave)
+    if (options.signal?.aborted) leave()
     let kept: Kept
     let tries: number
     try {
-      const dialled = await opener.open((signal) => this.#dial(signal), signal, options.tries)
+      const dialled = await opener.open((signal) => this.#dial(signal), end.signal, options.tries)
       tries = dialled.tries
       kept = this.#adopt(dialled.opened.socket, dialled.opened.tunnel)
     } catch (error) {
       failUnsent(handler, error)
       return
+    } finally {
+      this.#dialling.delete(end)
+      options.signal?.removeEventListener('abort', leave)
     }
     this.#send(kept, options, handler, tries)
   }
@@ -133,6 +140,8 @@ export class Tunnels extends Dispatcher {
     const kept = { client, tunnel }
     const gone = () => {
       this.#all.delete(client)
+      const at = this.#idle.indexOf(kept)
+      if (at >= 0) this.#idle.splice(at, 1)
       if (client.stats.size === 0) void client.destroy()
     }
     client.on('drain', () => {
