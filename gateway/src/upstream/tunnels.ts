@@ -47,10 +47,10 @@ interface Kept {
   readonly tunnel: Tunnel | undefined
 }
 
-/** The kept connection is gone and the request on it was not sent. Its code is none on which undici dials again. */
-class StaleConnectionError extends Error {
-  override readonly name = 'StaleConnectionError'
-  readonly code = 'STALE_CONNECTION'
+/** The connection ended before the request on it was sent. Its code is none on which undici dials again. */
+class EndedConnectionError extends Error {
+  override readonly name = 'EndedConnectionError'
+  readonly code = 'EPIPE'
 }
 
 /**
@@ -65,6 +65,7 @@ export class Tunnels extends Dispatcher {
   /** Last in, first out: the others run into their idle time. */
   readonly #idle: Kept[] = []
   readonly #dialling = new Set<AbortController>()
+  #destroyed = false
 
   constructor(options: TunnelsOptions) {
     super()
@@ -82,6 +83,7 @@ export class Tunnels extends Dispatcher {
 
   /** Ends every connection and every dial at once. */
   override async destroy(): Promise<void> {
+    this.#destroyed = true
     for (const end of this.#dialling) end.abort(new Error('the pool was destroyed'))
     await Promise.all([...this.#all].map((client) => client.destroy()))
   }
@@ -134,7 +136,7 @@ export class Tunnels extends Dispatcher {
       const first = !given
       given = true
       // undici does not look again at its queue when its connector answers before it returns.
-      queueMicrotask(() => (first ? callback(null, socket) : callback(new StaleConnectionError(), null)))
+      queueMicrotask(() => (first ? callback(null, socket) : callback(new EndedConnectionError(), null)))
     }
     const client = new Client(this.#options.origin, { ...this.#options.client, connect })
     const kept = { client, tunnel }
@@ -163,10 +165,9 @@ export class Tunnels extends Dispatcher {
     const { tunnel } = kept
     options.onCarried?.({ reused: tries === 0, tries, tunnel })
     const { explain, onStale } = this.#options
-    const again = () => {
-      // A new connection that ends before it is used does so again and again: only a kept one is replaced.
-      if (tries > 0)
-        return failUnsent(handler, Object.assign(new Error('ended before its first use'), { code: 'EPIPE' }))
+    const again = (error: Error) => {
+      // A new connection that ends before it is used would do so again and again: only a kept one is replaced.
+      if (tries > 0 || this.#destroyed) return failUnsent(handler, error)
       onStale()
       void this.#sendFresh(options, handler)
     }
@@ -180,14 +181,18 @@ function failUnsent(handler: Dispatcher.DispatchHandler, error: unknown): void {
   handler.onResponseError?.(noController, error instanceof Error ? error : new Error(String(error)))
 }
 
-/** One request on one connection: passes all on to its handler, but for a connection that died before a byte went out. */
+/** One request on one connection: passes all on to its handler, but for a failure before the first byte went out. */
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #handler: Dispatcher.DispatchHandler
-  readonly #again: () => void
+  readonly #again: (error: Error) => void
   readonly #explain: (error: Error) => Promise<Error>
   #started = false
 
-  constructor(handler: Dispatcher.DispatchHandler, again: () => void, explain: (error: Error) => Promise<Error>) {
+  constructor(
+    handler: Dispatcher.DispatchHandler,
+    again: (error: Error) => void,
+    explain: (error: Error) => Promise<Error>,
+  ) {
     this.#handler = handler
     this.#again = again
     this.#explain = explain
@@ -211,9 +216,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
-    if (!this.#started && error instanceof StaleConnectionError) return this.#again()
-    const tell = (named: Error) => this.#handler.onResponseError?.(controller, named)
-    if (this.#started) void this.#explain(error).then(tell)
-    else tell(error)
+    if (!this.#started) return this.#again(error)
+    void this.#explain(error).then((named) => this.#handler.onResponseError?.(controller, named))
   }
 }
