@@ -113,6 +113,20 @@ test('an origin with a slash at its end is the origin that browsers send', () =>
   deepEqual(loadConfig(envOf(yaml)).cors.origins, ['https://me.example'])
 })
 
+test('the status port of the sidecar and the admin port have their places by default, and can be moved or switched off', () => {
+  const places = (env: Record<string, string>) => {
+    const { meshStatusUrl, admin } = loadConfig(envOf(smallest, env))
+    return [meshStatusUrl, admin && `${admin.host} ${admin.port}`]
+  }
+  deepEqual(places({}), ['http://127.0.0.1:7071', '127.0.0.1 8081'])
+  deepEqual(places({ HEARTH_MESH_STATUS_URL: 'http://[::1]:9/', HEARTH_ADMIN_ADDR: '[::]:0' }), [
+    'http://[::1]:9',
+    ':: 0',
+  ])
+  deepEqual(places({ HEARTH_MESH_STATUS_URL: 'off', HEARTH_ADMIN_ADDR: 'off' }), [undefined, undefined])
+  equal(places({ HEARTH_MESH_STATUS_URL: '' })[0], undefined)
+})
+
 test('the configuration cannot be changed afterwards', () => {
   const config = loadConfig(envOf(smallest))
   throws(() => Object.assign(config, { port: 1 }), TypeError)

@@ -186,7 +186,9 @@ function readStatusUrl(text: string, problems: string[]): string | undefined {
   if (wanted === '' || wanted === 'off') return undefined
   const url = URL.parse(wanted)
   if (url?.protocol === 'http:' && isBareUrl(wanted)) return url.origin
-  problems.push(`HEARTH_MESH_STATUS_URL: "${wanted}" is not http://HOST:PORT, such as http://127.0.0.1:7071, or off`)
+  problems.push(
+    `HEARTH_MESH_STATUS_URL: ${show(wanted)} is not http://HOST:PORT, such as http://127.0.0.1:7071, or off`,
+  )
   return undefined
 }
 
