@@ -141,7 +141,7 @@ function directOpener({ onDial }: Road): Pick<Opener, 'open'> {
         onDial('ok')
         return { opened, tries: 1 }
       } catch (error) {
-        onDial(classify(error, { answered: false, viaMesh: false }).code)
+        onDial(signal.aborted ? 'abandoned' : classify(error, { answered: false, viaMesh: false }).code)
         throw error
       }
     },
