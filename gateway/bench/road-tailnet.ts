@@ -102,6 +102,7 @@ async function choosePorts(farPort: number): Promise<ChainPorts> {
     mesh: await free(),
     meshStatus: await free(),
     gateway: 0,
+    admin: 0,
     page: 0,
   }
 }

@@ -15,6 +15,7 @@ export interface ChainPorts {
   readonly mesh: number
   readonly meshStatus: number
   readonly gateway: number
+  readonly admin: number
   readonly page: number
 }
 
@@ -91,6 +92,8 @@ export function describeGateway(ports: ChainPorts, options: GatewayProcessOption
       HEARTH_CONFIG: options.configFile,
       HEARTH_KEYS_FILE: options.keysFile,
       HEARTH_MESH_ADDR: `127.0.0.1:${ports.mesh}`,
+      HEARTH_MESH_STATUS_URL: `http://127.0.0.1:${ports.meshStatus}`,
+      HEARTH_ADMIN_ADDR: `127.0.0.1:${ports.admin}`,
       ...options.env,
     },
     ready: awaitStatus('/health is 200', { port: ports.gateway, path: '/health' }),

@@ -264,6 +264,7 @@ async function choosePorts({ port, pagePort }: ChainOptions): Promise<ChainPorts
     mesh: await free(),
     meshStatus: await free(),
     gateway: port || (await free()),
+    admin: await free(),
     page: pagePort || (await free()),
   }
 }

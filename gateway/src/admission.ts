@@ -32,6 +32,11 @@ export class Admission {
     return [...this.#lines.values()].reduce((sum, line) => sum + line.inFlight, 0)
   }
 
+  /** How full each engine and its line are. */
+  counts(): readonly { readonly engine: string; readonly inFlight: number; readonly waiting: number }[] {
+    return [...this.#lines].map(([engine, { inFlight, waiting }]) => ({ engine, inFlight, waiting }))
+  }
+
   /**
    * Resolves with a lease on an engine at once or when a slot falls free; the caller releases it. Throws `queue_full`,
    * `queue_timeout`, or the reason of `signal` when the caller leaves the line.
@@ -57,6 +62,10 @@ class Line {
 
   get inFlight(): number {
     return this.#inFlight
+  }
+
+  get waiting(): number {
+    return this.#waiting.length
   }
 
   async admit(signal: AbortSignal, now: () => number): Promise<Lease> {

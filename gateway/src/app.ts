@@ -9,9 +9,11 @@ import { cors } from './edge/cors.ts'
 import { type InFlight, lifecycle, refuseWhileDraining } from './edge/lifecycle.ts'
 import { methodsByPath, precheck } from './edge/precheck.ts'
 import type { AppContext, AppEnv } from './edge/request.ts'
-import { describe, errorBody, errorHeaders, toHearthError } from './errors.ts'
+import { describe, errorBody, errorHeaders, fixOf, toHearthError } from './errors.ts'
 import type { Keyring } from './keys/keyring.ts'
 import type { Log } from './log.ts'
+import type { MeshStatus } from './mesh/status.ts'
+import type { Meters, Registry } from './metrics.ts'
 import { inference } from './routes/chat.ts'
 import { health, ready } from './routes/health.ts'
 import { listModels } from './routes/models.ts'
@@ -25,6 +27,8 @@ export interface AppDeps {
   readonly engines: Engines
   readonly admission: Admission
   readonly inFlight: InFlight
+  readonly status: MeshStatus
+  readonly meters: Meters
   readonly log: Log
   /** Monotonic milliseconds. */
   readonly now: () => number
@@ -36,12 +40,12 @@ type Handler = (c: AppContext) => Response | Promise<Response>
 
 /** The whole gateway on one screen: what every request passes, in order, and who answers it. Listens to nothing. */
 export function createApp(deps: AppDeps): Hono<AppEnv> {
-  const { config, inFlight, log, now } = deps
+  const { config, inFlight, log, now, meters } = deps
   const table = methodsByPath()
   const handlers = createHandlers(deps)
   const app = new Hono<AppEnv>()
   app.onError((error, c) => writeError(error, c, log))
-  app.use(lifecycle({ inFlight, log, now, totalMs: config.timeouts.totalMs, newId: randomUUID }))
+  app.use(lifecycle({ inFlight, log, now, meters, totalMs: config.timeouts.totalMs, newId: randomUUID }))
   app.use(cors(config.cors.origins, table))
   app.use(precheck(table))
   const guards = [refuseWhileDraining(inFlight), authenticate(deps.keyring, deps.wallMs)]
@@ -52,18 +56,40 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
 }
 
 function createHandlers(deps: AppDeps): Record<CallerRoute['handler'], (route: CallerRoute) => Handler> {
-  const { config, engines, admission, inFlight, log, now } = deps
+  const { config, engines, admission, inFlight, status, meters, log, now } = deps
   const budget = new BodyBudget(config.limits.bodyBytesInFlight)
   const probePath = engineRoutes.find(({ use }) => use === 'probe')?.path ?? '/v1/models'
-  const probeOptions = { path: probePath, timeoutMs: config.timeouts.probeMs, freshMs: 1_000, now }
+  const probeOptions = { path: probePath, timeoutMs: config.timeouts.probeMs, freshMs: 1_000, answeredMs: 10_000, now }
   const probes = new Map(engines.all.map((engine) => [engine.config.name, new Probe(engine, probeOptions)]))
   const createdS = Math.floor(deps.wallMs() / 1000)
   return {
-    chat: ({ path }) => inference({ config, engines, admission, budget, now }, path),
+    chat: ({ path }) => inference({ config, engines, admission, budget, probes, meters, status, now }, path),
     models: () => listModels(engines, createdS),
     health: () => health,
     ready: () => ready({ engines, probes, log, draining: () => inFlight.draining }),
   }
+}
+
+/** Gauges are read where their values live, when somebody asks. */
+export function registerGauges(
+  registry: Registry,
+  { admission, engines }: Pick<AppDeps, 'admission' | 'engines'>,
+): void {
+  const lines = (value: 'inFlight' | 'waiting') => () =>
+    admission.counts().map((line) => [{ engine: line.engine }, line[value]] as const)
+  registry.gauge('hearth_requests_in_flight', 'Requests with an engine.', lines('inFlight'))
+  registry.gauge('hearth_queue_length', 'Requests in the line to an engine.', lines('waiting'))
+  const ways = () =>
+    engines.all.flatMap(({ config, upstream }) => {
+      const way = upstream.way()
+      return way === undefined ? [] : [{ engine: config.name, ...way }]
+    })
+  registry.gauge('hearth_mesh_path', 'The way that tunnels to an engine take: 1 for the one of now.', () =>
+    ways().map(({ engine, path }) => [{ engine, path }, 1] as const),
+  )
+  registry.gauge('hearth_mesh_rtt_seconds', 'Round trip to the home of an engine.', () =>
+    ways().flatMap(({ engine, rttMs }) => (rttMs === undefined ? [] : [[{ engine }, rttMs / 1000] as const])),
+  )
 }
 
 /** The one writer of error answers; a stream whose head is out has its own event (errors.ts, errorEvent). */
@@ -74,7 +100,7 @@ function writeError(thrown: unknown, c: AppContext, log: Log): Response {
     code: error.code,
     detail: error.detail ?? (error.cause === undefined ? undefined : describe(error.cause)),
   }
-  Object.assign(request.log, { outcome: error.code, detail: fields.detail })
+  Object.assign(request.log, { outcome: error.code, detail: fields.detail, fix: fixOf(error.code) })
   if (error.code === 'internal_error') log('ERROR', 'internal error', { requestId: request.id, ...fields })
   const { outgoing, incoming } = c.env
   if (outgoing.headersSent || outgoing.destroyed || error.code === 'client_gone') {

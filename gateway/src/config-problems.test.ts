@@ -213,6 +213,16 @@ test('no problem shows the key of the engines, even when the key itself is wrong
   }
 })
 
+test('a place that is none is a problem, whose text shows no password', () => {
+  for (const url of ['https://127.0.0.1:7071', 'http://u:sesame@x', 'http://x/v1', '7071', 'file:///x']) {
+    const text = problemsOf(engine + model, { HEARTH_MESH_STATUS_URL: url }).join('\n')
+    match(text, /^HEARTH_MESH_STATUS_URL: .* is not http:\/\/HOST:PORT/)
+    equal(text.includes('sesame'), false)
+  }
+  for (const address of ['8081', 'example.com:8081', '127.0.0.1:70000', '127.0.0.1', '1.2.3:80'])
+    match(problemsOf(engine + model, { HEARTH_ADMIN_ADDR: address }).join(), /^HEARTH_ADMIN_ADDR: .* is not IP:PORT/)
+})
+
 test('a file that is really a secret is not shown', () => {
   const text = problemsOf('"hk_0123456789_sesame"').join('\n')
   deepEqual([/\(root\)/.test(text), text.includes('sesame')], [true, false])

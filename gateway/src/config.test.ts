@@ -38,7 +38,7 @@ test('the smallest file and one variable are enough; all else has its default', 
       cors: { origins: [] },
     },
   )
-  deepEqual(limits, { bodyBytesMax: 31_457_280, bodyBytesInFlight: 268_435_456, queueMax: 64 })
+  deepEqual(limits, { bodyBytesMax: 31_457_280, bodyBytesInFlight: 268_435_456, queueMax: 64, connectTries: 4 })
   ok(timeouts.drainMs < 9500 && timeouts.totalMs < 3_600_000)
 })
 
@@ -50,7 +50,7 @@ models:
   - { id: Org/Model-7B:q4, engine: gpu, served: other, aliases: [fast], context: 4096,
       vision: { coordinates: relative-1000, factor: 32, minPixels: 1, maxPixels: 2, maxSide: 3 } }
 cors: { origins: ['*', 'https://me.example'] }
-limits: { bodyBytesMax: 10, bodyBytesInFlight: 20, queueMax: 0 }
+limits: { bodyBytesMax: 10, bodyBytesInFlight: 20, queueMax: 0, connectTries: 1 }
 timeouts: { connectMs: 1, drainMs: 9000, totalMs: 2147483647 }
 `),
   )
@@ -60,7 +60,7 @@ timeouts: { connectMs: 1, drainMs: 9000, totalMs: 2147483647 }
     { id: 'Org/Model-7B:q4', engine: 'gpu', served: 'other', aliases: ['fast'], context: 4096, vision },
   ])
   deepEqual(cors.origins, ['*', 'https://me.example'])
-  deepEqual(limits, { bodyBytesMax: 10, bodyBytesInFlight: 20, queueMax: 0 })
+  deepEqual(limits, { bodyBytesMax: 10, bodyBytesInFlight: 20, queueMax: 0, connectTries: 1 })
   deepEqual([timeouts.connectMs, timeouts.drainMs, timeouts.totalMs, timeouts.queueMs], [1, 9000, 2147483647, 60_000])
 })
 
@@ -134,6 +134,20 @@ test('of several authorities in a caFile one that is in force is enough', () => 
 test('an origin with a slash at its end is the origin that browsers send', () => {
   const yaml = `${smallest}cors: { origins: ['https://me.example/'] }`
   deepEqual(loadConfig(envOf(yaml)).cors.origins, ['https://me.example'])
+})
+
+test('the status port of the sidecar and the admin port have their places by default, and can be moved or switched off', () => {
+  const places = (env: Record<string, string>) => {
+    const { meshStatusUrl, admin } = loadConfig(envOf(smallest, env))
+    return [meshStatusUrl, admin && `${admin.host} ${admin.port}`]
+  }
+  deepEqual(places({}), ['http://127.0.0.1:7071', '127.0.0.1 8081'])
+  deepEqual(places({ HEARTH_MESH_STATUS_URL: 'http://[::1]:9/', HEARTH_ADMIN_ADDR: '[::]:0' }), [
+    'http://[::1]:9',
+    ':: 0',
+  ])
+  deepEqual(places({ HEARTH_MESH_STATUS_URL: 'off', HEARTH_ADMIN_ADDR: 'off' }), [undefined, undefined])
+  equal(places({ HEARTH_MESH_STATUS_URL: '' })[0], undefined)
 })
 
 test('the configuration cannot be changed afterwards', () => {

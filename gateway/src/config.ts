@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
 
@@ -85,6 +86,7 @@ const limitsSchema = z
     bodyBytesMax: count.default(30 * 1024 * 1024),
     bodyBytesInFlight: count.default(256 * 1024 * 1024),
     queueMax: z.int().nonnegative().default(64),
+    connectTries: count.max(20).default(4),
   })
   .refine(({ bodyBytesMax, bodyBytesInFlight }) => bodyBytesMax <= bodyBytesInFlight, {
     path: ['bodyBytesMax'],
@@ -144,9 +146,18 @@ export interface Config extends z.output<typeof fileSchema> {
   readonly host: string
   readonly port: number
   readonly keysFile: string
-  readonly mesh: { readonly host: string; readonly port: number }
+  readonly mesh: Address
+  /** The sidecar's status port; undefined: it is never asked. */
+  readonly meshStatusUrl: string | undefined
+  /** Where metrics are shown; undefined: nowhere. */
+  readonly admin: Address | undefined
   readonly engineApiKey: string | undefined
   readonly log: 'json' | 'pretty'
+}
+
+export interface Address {
+  readonly host: string
+  readonly port: number
 }
 
 export type Env = Readonly<Record<string, string | undefined>>
@@ -186,6 +197,8 @@ function readEnv(env: Env, problems: string[]) {
     port,
     keysFile: keysFile ?? '',
     mesh: readAddress(trimmed(env['HEARTH_MESH_ADDR']) ?? '127.0.0.1:7080', problems),
+    meshStatusUrl: readStatusUrl(env['HEARTH_MESH_STATUS_URL'] ?? 'http://127.0.0.1:7071', problems),
+    admin: readAdmin(trimmed(env['HEARTH_ADMIN_ADDR']) ?? '127.0.0.1:8081', problems),
     engineApiKey: readSecret(env, 'HEARTH_ENGINE_API_KEY', problems),
     log: log === 'pretty' ? ('pretty' as const) : ('json' as const),
   }
@@ -198,7 +211,29 @@ function readPort(text: string, problems: string[]): number {
   return 0
 }
 
-function readAddress(text: string, problems: string[]): { host: string; port: number } {
+/** `off` and nothing at all mean that nobody is asked. */
+function readStatusUrl(text: string, problems: string[]): string | undefined {
+  const wanted = text.trim()
+  if (wanted === '' || wanted === 'off') return undefined
+  const url = URL.parse(wanted)
+  if (url?.protocol === 'http:' && isBareUrl(wanted)) return url.origin
+  problems.push(
+    `HEARTH_MESH_STATUS_URL: ${show(wanted)} is not http://HOST:PORT, such as http://127.0.0.1:7071, or off`,
+  )
+  return undefined
+}
+
+function readAdmin(text: string, problems: string[]): Address | undefined {
+  if (text === 'off') return undefined
+  const match = /^([\d.]+|localhost|\[[\da-f:]+\]):(\d{1,5})$/i.exec(text)
+  const host = match?.[1]?.replace(/[[\]]/g, '') ?? ''
+  const port = Number(match?.[2])
+  if ((host === 'localhost' || isIP(host) !== 0) && port <= 65_535) return { host, port }
+  problems.push(`HEARTH_ADMIN_ADDR: "${text}" is not IP:PORT, such as 127.0.0.1:8081, or off`)
+  return undefined
+}
+
+function readAddress(text: string, problems: string[]): Address {
   const address = parseLoopback(text)
   if (address !== undefined) return address
   problems.push(`HEARTH_MESH_ADDR: "${text}" is not a loopback HOST:PORT, such as 127.0.0.1:7080`)

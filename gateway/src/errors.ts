@@ -6,6 +6,8 @@ interface ErrorRow {
   readonly retryAfterS?: number
   /** Public text. Never names a host, an address or a cause of the inside. */
   readonly text: string
+  /** What the operator does about it; only logged. Codes of the road have one, since their cause is not in the request. */
+  readonly fix?: string
 }
 
 /** The one table of errors. Each code has its entry in docs/failure-modes.md; a test holds the two together. */
@@ -82,6 +84,7 @@ export const errorTable = {
     type: 'server_error',
     retryAfterS: 5,
     text: 'The road to the home is open, but nothing answers at its end.',
+    fix: 'Start the ingress at home, on the port that MESH_UPSTREAMS names.',
   },
   queue_timeout: {
     status: 503,
@@ -109,61 +112,161 @@ export const errorTable = {
     type: 'server_error',
     retryAfterS: 5,
     text: 'The mesh sidecar of this gateway does not answer.',
+    fix: 'Start meshlink; MESH_ADDR and HEARTH_MESH_ADDR must be the same address.',
   },
   mesh_not_ready: {
     status: 503,
     type: 'server_error',
     retryAfterS: 3,
     text: 'The mesh is still starting. Try again in a moment.',
+    fix: 'Wait; if it stays so, read /v1/status of the sidecar.',
+  },
+  mesh_frozen: {
+    status: 503,
+    type: 'server_error',
+    retryAfterS: 2,
+    text: 'The mesh slept and is finding its way home again. Try again in a moment.',
+    fix: 'Keep the CPU allocated between requests; without that it passes by itself within seconds.',
+  },
+  mesh_tunnels_full: {
+    status: 503,
+    type: 'server_error',
+    retryAfterS: 3,
+    text: 'All tunnels of the mesh are in use. Try again in a moment.',
+    fix: 'Raise MESH_MAX_TUNNELS, or lower capacity in hearth.yaml.',
+  },
+  mesh_draining: {
+    status: 503,
+    type: 'server_error',
+    retryAfterS: 2,
+    text: 'The mesh sidecar is shutting down.',
+    fix: 'Nothing during a deployment; else look who stopped the sidecar.',
   },
   mesh_auth_missing_key: {
     status: 503,
     type: 'server_error',
     retryAfterS: 60,
     text: 'The gateway has no key to join the mesh.',
+    fix: 'Set TS_AUTHKEY_FILE or TS_AUTHKEY to a reusable, ephemeral auth key.',
   },
   mesh_auth_invalid_key: {
     status: 503,
     type: 'server_error',
     retryAfterS: 60,
     text: 'The mesh refused the key of this gateway.',
+    fix: 'Make a new auth key and replace the old one.',
   },
   mesh_auth_expired: {
     status: 503,
     type: 'server_error',
     retryAfterS: 60,
     text: 'The mesh key of this gateway has expired.',
+    fix: 'Make a new auth key and replace the old one.',
+  },
+  mesh_tag_not_permitted: {
+    status: 503,
+    type: 'server_error',
+    retryAfterS: 60,
+    text: 'The mesh did not permit this gateway its place.',
+    fix: 'Let the key or the OAuth client own the tags of TS_TAGS; with keys of headscale leave TS_TAGS empty.',
   },
   mesh_needs_approval: {
     status: 503,
     type: 'server_error',
     retryAfterS: 60,
     text: 'This gateway waits to be approved in the mesh.',
+    fix: 'Approve the device, or use a pre-approved auth key.',
   },
   mesh_control_unreachable: {
     status: 503,
     type: 'server_error',
     retryAfterS: 15,
     text: 'The control plane of the mesh cannot be reached.',
+    fix: 'Check TS_CONTROL_URL and the way out to the internet.',
+  },
+  mesh_control_busy: {
+    status: 503,
+    type: 'server_error',
+    retryAfterS: 15,
+    text: 'The control plane of the mesh asks to wait.',
+    fix: 'Nothing if it passes; else look for instances that start over and over.',
   },
   mesh_peer_missing: {
     status: 503,
     type: 'server_error',
     retryAfterS: 15,
     text: 'The home is not in the mesh at the moment.',
+    fix: 'Start the home node; check its tag or name and the access rules.',
   },
-  mesh_peer_offline: { status: 503, type: 'server_error', retryAfterS: 15, text: 'The home is offline.' },
-  mesh_draining: { status: 503, type: 'server_error', retryAfterS: 2, text: 'The mesh sidecar is shutting down.' },
+  mesh_peer_offline: {
+    status: 503,
+    type: 'server_error',
+    retryAfterS: 15,
+    text: 'The home is offline.',
+    fix: 'Start the home node or its network.',
+  },
+  mesh_derp_unreachable: {
+    status: 503,
+    type: 'server_error',
+    retryAfterS: 15,
+    text: 'The home cannot be reached: there is no direct way and no relay.',
+    fix: 'Let TCP 443 out to the relays, or open a direct way (UDP 41641 or IPv6 at home).',
+  },
   mesh_dial_timeout: {
     status: 504,
     type: 'server_error',
     retryAfterS: 5,
     text: 'The home did not answer through the mesh in time.',
+    fix: 'Look whether the home node runs and reaches the internet.',
   },
-  mesh_refused: { status: 502, type: 'server_error', text: 'The home refused the connection.' },
-  mesh_unknown_upstream: { status: 502, type: 'server_error', text: 'The mesh sidecar does not know this engine.' },
-  mesh_early_bytes: { status: 502, type: 'server_error', text: 'The mesh sidecar broke its protocol.' },
-  mesh_unknown: { status: 502, type: 'server_error', text: 'The mesh failed for a reason that has no name yet.' },
+  mesh_acl_timeout: {
+    status: 504,
+    type: 'server_error',
+    text: 'The home is there, but does not let this gateway in.',
+    fix: 'Grant tag:gateway the port in the access rules; look at the firewall at home.',
+  },
+  mesh_peer_lost: {
+    status: 502,
+    type: 'server_error',
+    text: 'The home went away while it worked on this request.',
+    fix: 'Look whether the home node or its network went down at that time.',
+  },
+  mesh_blackhole: {
+    status: 504,
+    type: 'server_error',
+    text: 'Large packets get lost on the way to the home.',
+    fix: 'Set MESH_MTU to what /v1/status of the sidecar recommends, and the same at home.',
+  },
+  mesh_refused: {
+    status: 502,
+    type: 'server_error',
+    text: 'The home refused the connection.',
+    fix: 'Start the ingress on the port that MESH_UPSTREAMS names.',
+  },
+  mesh_unknown_upstream: {
+    status: 502,
+    type: 'server_error',
+    text: 'The mesh sidecar does not know this engine.',
+    fix: 'Make via: mesh:NAME in hearth.yaml and MESH_UPSTREAMS agree.',
+  },
+  mesh_bad_request: {
+    status: 502,
+    type: 'server_error',
+    text: 'The gateway and its mesh sidecar do not understand each other.',
+    fix: 'Run gateway and meshlink of the same version; HEARTH_MESH_ADDR must be meshlink.',
+  },
+  mesh_early_bytes: {
+    status: 502,
+    type: 'server_error',
+    text: 'The mesh sidecar broke its protocol.',
+    fix: 'Check the port in MESH_UPSTREAMS: what listens there is no HTTP server.',
+  },
+  mesh_unknown: {
+    status: 502,
+    type: 'server_error',
+    text: 'The mesh failed for a reason that has no name yet.',
+    fix: 'Read the detail, and report it so that it gets a name.',
+  },
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof errorTable
@@ -199,6 +302,12 @@ export class HearthError extends Error {
   get status(): number {
     return errorTable[this.code].status
   }
+}
+
+/** What the operator does about a failure, where its cause is not in the request. */
+export function fixOf(code: ErrorCode): string | undefined {
+  const row: ErrorRow = errorTable[code]
+  return row.fix
 }
 
 /** Whether `code` (as a sidecar wrote it) is one of ours. */

@@ -1,12 +1,15 @@
 import { createServer, type Server } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
+import { createAdmin } from './admin.ts'
 import { Admission } from './admission.ts'
-import { createApp } from './app.ts'
-import { type Config, ConfigError, loadConfig } from './config.ts'
+import { createApp, registerGauges } from './app.ts'
+import { type Address, type Config, ConfigError, loadConfig } from './config.ts'
 import { InFlight } from './edge/lifecycle.ts'
 import { type Keyring, openKeyring } from './keys/keyring.ts'
 import { KeysFileError } from './keys/keys-file.ts'
 import { createLog, joinLines, type Log } from './log.ts'
+import { MeshStatus } from './mesh/status.ts'
+import { createMeters, Registry } from './metrics.ts'
 import { unsafeNode } from './node-floor.ts'
 import { createEngines, type Engines } from './routing/engines.ts'
 
@@ -17,6 +20,8 @@ const lastWordsMs = 700
 
 interface Running {
   readonly server: Server
+  readonly admin: Server
+  readonly status: MeshStatus
   readonly engines: Engines
   readonly admission: Admission
   readonly keyring: Keyring
@@ -59,7 +64,11 @@ function start(config: Config): Running & { config: Config } {
         : log('ERROR', 'keys file is bad, the last good one stays', { problem, keys }),
   })
   const inFlight = new InFlight()
-  const engines = createEngines(config)
+  const now = () => performance.now()
+  const registry = new Registry()
+  const meters = createMeters(registry)
+  const status = new MeshStatus({ url: config.meshStatusUrl, now })
+  const engines = createEngines(config, { status, meters, now })
   const limits = { queueMax: config.limits.queueMax, queueMs: config.timeouts.queueMs }
   const admission = new Admission(config.engines, limits)
   const app = createApp({
@@ -68,8 +77,10 @@ function start(config: Config): Running & { config: Config } {
     engines,
     admission,
     inFlight,
+    status,
+    meters,
     log,
-    now: () => performance.now(),
+    now,
     wallMs: () => Date.now(),
   })
   const server = createServer(
@@ -83,11 +94,15 @@ function start(config: Config): Running & { config: Config } {
     },
     getRequestListener(app.fetch, { overrideGlobalObjects: false }),
   )
-  return { server, engines, admission, keyring, inFlight, log, drainMs: config.timeouts.drainMs, config }
+  registerGauges(registry, { admission, engines })
+  const admin = createAdmin(registry)
+  const { drainMs } = config.timeouts
+  return { server, admin, status, engines, admission, keyring, inFlight, log, drainMs, config }
 }
 
 function listen(running: Running & { config: Config }): void {
-  const { server, log, config } = running
+  const { server, admin, log, config } = running
+  if (config.admin !== undefined) listenAdmin(admin, config.admin, log)
   server.on('error', (error) => {
     log('CRITICAL', 'cannot listen', { host: config.host, port: config.port, problem: error.message })
     process.exit(1)
@@ -112,9 +127,21 @@ function listen(running: Running & { config: Config }): void {
   process.on('SIGINT', () => onSignal('SIGINT'))
 }
 
+function listenAdmin(admin: Server, { host, port }: Address, log: Log): void {
+  admin.on('error', (error) => {
+    const fix = 'choose another with HEARTH_ADMIN_ADDR, or off'
+    log('CRITICAL', 'cannot listen for the admin', { host, port, problem: error.message, fix })
+    process.exit(1)
+  })
+  admin.listen(port, host, () => {
+    const address = admin.address()
+    log('INFO', 'admin listening', { host, port: typeof address === 'object' ? address?.port : port })
+  })
+}
+
 /** Refuses new work at once, lets what runs finish until the deadline, cuts the rest with a reason, closes all. */
 async function stop(
-  { server, engines, admission, keyring, inFlight, log, drainMs }: Running,
+  { server, admin, status, engines, admission, keyring, inFlight, log, drainMs }: Running,
   signal: string,
 ): Promise<void> {
   log('NOTICE', 'draining', { signal, requests: inFlight.size })
@@ -126,6 +153,9 @@ async function stop(
   await closed
   clearTimeout(lastWords)
   keyring.close()
+  status.close()
+  admin.close()
+  admin.closeAllConnections()
   await engines.close()
   clearTimeout(backstop)
   // Destroyed sockets are handed back to the system on the next turns of the loop.

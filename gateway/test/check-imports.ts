@@ -4,7 +4,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 /** The layers of gateway/src from left to right; a file may import its own layer and those to the right. */
 const layers: readonly (readonly string[])[] = [
   ['main', 'cli', 'dev'],
-  ['app'],
+  ['app', 'admin'],
   ['edge', 'routes'],
   ['keys'],
   ['admission'],

@@ -215,6 +215,7 @@ describe('the edge', () => {
       'content-type',
       'date',
       'keep-alive',
+      'server-timing',
       'vary',
       'x-content-type-options',
       'x-request-id',

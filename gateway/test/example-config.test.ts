@@ -34,7 +34,7 @@ const keys = {
     NonNullable<ModelConfig['vision']>
   >,
   cors: { origins: true } satisfies KeysOf<Config['cors']>,
-  limits: { bodyBytesMax: true, bodyBytesInFlight: true, queueMax: true } satisfies KeysOf<Limits>,
+  limits: { bodyBytesMax: true, bodyBytesInFlight: true, queueMax: true, connectTries: true } satisfies KeysOf<Limits>,
   timeouts: {
     connectMs: true,
     streamFirstByteMs: true,
@@ -131,7 +131,7 @@ test('the defaults that the example names are those of the schema', () => {
     equal(says, wanted, path.join('.'))
     if (wanted.startsWith('default')) compared += 1
   }
-  equal(compared, 22)
+  equal(compared, 23)
 })
 
 test('the limits and timeouts of the example are the defaults themselves', () => {

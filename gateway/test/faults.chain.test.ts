@@ -86,12 +86,14 @@ describe('the real chain under faults', () => {
     })
   }
 
-  it('answers 503 mesh_sidecar_down within 3 s when the sidecar is killed, and is well within 5 s of its return', async () => {
+  it('waits for the sidecar that was killed, or names what is missing, and is well within 5 s of its return', async () => {
     const back = new Promise<number>((resolve) => watchPid('meshlink', () => resolve(performance.now())))
     test.kill('meshlink')
-    const askedAt = performance.now()
-    await assertError(await test.chat(), 503, 'mesh_sidecar_down')
-    assert.ok(performance.now() - askedAt < 3_000)
+    const response = await withDeadline(test.chat(), 10_000, 'an answer, whatever the sidecar does')
+    if (response.status !== 200) {
+      const body = JSON.parse(await response.text())
+      assert.match(body.error.code, /^mesh_(sidecar_down|not_ready)$/)
+    }
     const backAt = await withDeadline(back, 20_000, 'the sidecar is back')
     await test.ready(20_000, 'the chain is ready again')
     assert.ok(
@@ -130,7 +132,9 @@ describe('the real chain under faults', () => {
       const answer = await fetch(`${test.chain.gatewayUrl}/ready`)
       return answer.status === 503 ? answer.text() : undefined
     }
-    // The last good answer of the engine counts for a second.
+    // The last good answer of the engine counts for a while, but not beyond a failure.
+    await test.engine.script({ error: failing })
+    await assertError(await test.chat(), 502, 'engine_error')
     const text = await waitUntil(askUntilFalse, 5_000, '/ready sees that the engine fails')
     await test.engine.reset()
     assert.match(text, /"code":"engine_error"/)

@@ -128,6 +128,7 @@ async function startIn(folder: string, options: GatewayOptions): Promise<Gateway
     HEARTH_KEYS_FILE: keysFile,
     HEARTH_LOG: 'json',
     HEARTH_ADMIN_ADDR: '127.0.0.1:0',
+    HEARTH_MESH_STATUS_URL: 'off',
     ...options.env,
   })
   const child = spawn(process.execPath, [entry], { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })

@@ -2,6 +2,7 @@ import type { HttpBindings } from '@hono/node-server'
 import { createMiddleware } from 'hono/factory'
 import { HearthError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import type { Meters } from '../metrics.ts'
 import type { AppEnv, RequestState } from './request.ts'
 
 /** The requests under way in this process; knows when to refuse new ones and how to end the rest. */
@@ -49,6 +50,7 @@ export interface LifecycleOptions {
   readonly inFlight: InFlight
   readonly totalMs: number
   readonly log: Log
+  readonly meters: Pick<Meters, 'request'>
   readonly newId: () => string
   /** Monotonic milliseconds. */
   readonly now: () => number
@@ -100,6 +102,7 @@ function writeRecord(options: LifecycleOptions, request: RequestState, { incomin
   const status = outcome === 'client_gone' ? 499 : outgoing.statusCode
   const severity = status >= 500 && outcome !== 'draining' ? 'WARNING' : 'INFO'
   const ms = options.now() - request.startedAt
+  options.meters.request({ route: String(request.log['route'] ?? 'other'), status, code: String(outcome), ms })
   options.log(severity, 'request', {
     requestId: request.id,
     method: incoming.method,

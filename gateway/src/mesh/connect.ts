@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net'
-import { HearthError, isErrorCode } from '../errors.ts'
+import { HearthError, toHearthError } from '../errors.ts'
+import { judgeAnswer, type Tunnel } from './answer.ts'
 
 export interface MeshAddress {
   readonly host: string
@@ -11,41 +12,52 @@ export interface MeshDial {
   /** The upstream as MESH_UPSTREAMS of the sidecar names it. */
   readonly upstream: string
   readonly timeoutMs: number
+  /** Ends the dial: the connection is destroyed, so that the sidecar sees the caller leave. Its reason is the error. */
+  readonly signal?: AbortSignal | undefined
+  /** Told what the sidecar says about the tunnel, just before the callback gets its socket. */
+  readonly onTunnel?: ((tunnel: Tunnel) => void) | undefined
 }
 
 /** An open tunnel or the reason why not, in the shape of undici's connectors. */
 export type MeshCallback = (...result: [error: null, socket: Socket] | [error: Error, socket: null]) => void
 
-/** An answer of the sidecar to CONNECT is a few hundred bytes. */
-const answerBytesMax = 16 * 1024
-
 /**
  * Opens a tunnel to a named upstream through the sidecar: the callback gets a socket once the mesh dial is open,
  * or a HearthError with the sidecar's own reason; in both cases exactly once. Nothing of the request was sent before.
+ * The error never carries a code of undici, on which its clients would dial for ever.
  */
 export function connectMesh(dial: MeshDial, callback: MeshCallback): void {
+  const { signal } = dial
+  if (signal?.aborted) return callback(toHearthError(signal.reason), null)
   const socket = connect({ host: dial.sidecar.host, port: dial.sidecar.port, noDelay: true, keepAlive: true })
   let answer = Buffer.alloc(0)
   const finish = (error: HearthError | null) => {
     clearTimeout(timer)
+    signal?.removeEventListener('abort', onAbort)
     socket.off('connect', onConnect).off('readable', onReadable).off('end', onEnd).off('error', onError)
-    if (error === null) return callback(null, socket)
+    // Until its next owner listens, an error of the socket must not end the process.
     socket.on('error', () => {})
+    if (error === null) return callback(null, socket)
     socket.destroy()
     callback(error, null)
+  }
+  const judge = (ended: boolean) => {
+    const verdict = judgeAnswer(answer, ended)
+    if (verdict === undefined)
+      return ended && finish(sidecarDown('The sidecar closed the connection without an answer'))
+    if ('open' in verdict) dial.onTunnel?.(verdict.open)
+    finish('open' in verdict ? null : verdict.refused)
   }
   const onConnect = () => socket.write(`CONNECT ${dial.upstream} HTTP/1.1\r\nHost: ${dial.upstream}\r\n\r\n`)
   const onReadable = () => {
     for (let chunk = read(socket); chunk !== null; chunk = read(socket)) answer = Buffer.concat([answer, chunk])
-    const verdict = judge(answer)
-    if (verdict !== undefined) finish(verdict)
+    judge(false)
   }
-  const onEnd = () => finish(judge(answer, true) ?? sidecarDown('The sidecar closed the connection before it answered'))
-  const onError = (cause: Error) => finish(sidecarDown('No sidecar at HEARTH_MESH_ADDR: is meshlink running?', cause))
-  const timer = setTimeout(
-    () => finish(new HearthError('mesh_dial_timeout', { detail: `No answer to CONNECT within ${dial.timeoutMs} ms` })),
-    dial.timeoutMs,
-  )
+  const onEnd = () => judge(true)
+  const onError = (cause: Error) => finish(sidecarDown(describeDown(answer), cause))
+  const onAbort = () => finish(toHearthError(signal?.reason))
+  const timer = setTimeout(() => finish(tooSlow(dial.timeoutMs)), dial.timeoutMs)
+  signal?.addEventListener('abort', onAbort)
   socket.on('connect', onConnect).on('readable', onReadable).on('end', onEnd).on('error', onError)
 }
 
@@ -54,42 +66,15 @@ function read(socket: Socket): Buffer | null {
   return Buffer.isBuffer(chunk) ? chunk : null
 }
 
+function describeDown(answer: Buffer): string {
+  if (answer.length > 0) return 'The sidecar broke the connection in the middle of its answer'
+  return 'No sidecar at HEARTH_MESH_ADDR: is meshlink running?'
+}
+
 function sidecarDown(detail: string, cause?: Error): HearthError {
   return new HearthError('mesh_sidecar_down', { detail, cause })
 }
 
-/** null: the tunnel is open. An error: it is not. undefined: more bytes are needed. */
-function judge(answer: Buffer, ended = false): HearthError | null | undefined {
-  const headEnd = answer.indexOf('\r\n\r\n')
-  if (headEnd < 0) return answer.length > answerBytesMax ? broken('an endless head') : undefined
-  const head = answer.toString('latin1', 0, headEnd)
-  const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(`${head.split('\r\n', 1)[0]} `)?.[1])
-  const body = answer.subarray(headEnd + 4)
-  if (status === 200) {
-    // Whoever speaks first at the other end is no HTTP server; handing these bytes to the parser would poison it.
-    return body.length === 0
-      ? null
-      : new HearthError('mesh_early_bytes', { detail: `${body.length} bytes came before the request` })
-  }
-  const length = Number(/^content-length: *(\d+)\r?$/im.exec(head)?.[1] ?? Number.NaN)
-  if (body.length > answerBytesMax) return broken('an endless body')
-  if (!ended && !(body.length >= length)) return undefined
-  return refusal(status, body)
-}
-
-function broken(what: string): HearthError {
-  return new HearthError('mesh_unknown', { detail: `The sidecar answered CONNECT with ${what}` })
-}
-
-/** The sidecar's `{"code","message"}` as our error; a code that this gateway does not know keeps its text for the log. */
-function refusal(status: number, body: Buffer): HearthError {
-  let said: unknown
-  try {
-    said = JSON.parse(body.toString('utf8'))
-  } catch {
-    return broken(`status ${status} and no reason`)
-  }
-  const code: unknown = said !== null && typeof said === 'object' ? Reflect.get(said, 'code') : undefined
-  const detail = `The sidecar refused CONNECT with ${status}: ${JSON.stringify(said).slice(0, 500)}`
-  return new HearthError(isErrorCode(code) && code.startsWith('mesh_') ? code : 'mesh_unknown', { detail })
+function tooSlow(timeoutMs: number): HearthError {
+  return new HearthError('mesh_dial_timeout', { detail: `No answer to CONNECT within ${timeoutMs} ms` })
 }

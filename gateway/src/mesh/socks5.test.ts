@@ -8,6 +8,7 @@ import { HearthError } from '../errors.ts'
 import { classify } from '../upstream/classify.ts'
 import { createUpstream } from '../upstream/transport.ts'
 import { connectSocks, createSocksRequest, judgeSocks } from './socks5.ts'
+import { MeshStatus } from './status.ts'
 
 const waitMs = 5_000
 const method = [5, 0]
@@ -229,7 +230,16 @@ describe('an engine behind a SOCKS server', () => {
     const via = `socks5://127.0.0.1:${port}`
     const upstream = createUpstream(
       { name: 'gpu', url: 'http://home-gpu:8000', via, kind: 'vllm', capacity: 1 },
-      { mesh: { host: '127.0.0.1', port: 1 }, engineApiKey: undefined, timeouts: { connectMs: 1_000 } },
+      {
+        mesh: { host: '127.0.0.1', port: 1 },
+        engineApiKey: undefined,
+        timeouts: { connectMs: 1_000 },
+        limits: { connectTries: 1 },
+        status: new MeshStatus({ url: undefined, now: () => performance.now() }),
+        now: () => performance.now(),
+        onDial: () => {},
+        onRetry: () => {},
+      },
     )
     try {
       return await withDeadline(upstream.probe('/v1/models', AbortSignal.timeout(waitMs)), waitMs, 'the request ends')

@@ -6,16 +6,23 @@ import { readBody } from '../body/read.ts'
 import { spliceBody } from '../body/splice.ts'
 import type { Config } from '../config.ts'
 import type { AppContext, RequestState } from '../edge/request.ts'
-import { HearthError } from '../errors.ts'
-import { type Engines, type ModelRoute, namesOf } from '../routing/engines.ts'
+import { fixOf, HearthError } from '../errors.ts'
+import type { MeshStatus } from '../mesh/status.ts'
+import type { Meters } from '../metrics.ts'
+import { type Engine, type Engines, type ModelRoute, namesOf } from '../routing/engines.ts'
+import type { Probe } from '../routing/probe.ts'
 import { forward } from '../upstream/forward.ts'
 import type { RelayOutcome } from '../upstream/relay.ts'
+import type { Carried } from '../upstream/tunnels.ts'
 
 export interface InferenceDeps {
   readonly config: Pick<Config, 'limits' | 'timeouts' | 'engineApiKey'>
   readonly engines: Engines
   readonly admission: Admission
   readonly budget: BodyBudget
+  readonly probes: ReadonlyMap<string, Probe>
+  readonly meters: Meters
+  readonly status: MeshStatus
   readonly now: () => number
 }
 
@@ -31,6 +38,7 @@ export function inference(deps: InferenceDeps, path: string) {
   return async (c: AppContext): Promise<Response> => {
     const request = c.get('request')
     const held = deps.budget.open()
+    if (deps.engines.all.some(({ upstream }) => upstream.viaMesh)) deps.status.arrived()
     try {
       const { limits, timeouts } = deps.config
       const readLimits = { bytesMax: limits.bodyBytesMax, idleMs: timeouts.bodyIdleMs, totalMs: timeouts.bodyTotalMs }
@@ -76,8 +84,10 @@ async function send(
   const { engine } = checked.route
   const lease = await deps.admission.admit(engine.config.name, request.abort.signal, deps.now)
   request.log['queueMs'] = lease.queuedMs
+  const startedAt = deps.now()
+  const probe = deps.probes.get(engine.config.name)
   try {
-    return await forward({
+    const outcome = await forward({
       upstream: engine.upstream,
       path,
       body: checked.body,
@@ -88,14 +98,41 @@ async function send(
       headers: request.headers,
       signal: request.abort.signal,
       timeouts: deps.config.timeouts,
+      queuedMs: lease.queuedMs,
       now: deps.now,
+      onCarried: (carried, connectMs) => noteConnection(request, carried, connectMs),
     })
+    if (outcome.error === undefined) probe?.answered(startedAt)
+    else if (isOfRoad(outcome.error)) probe?.failed()
+    if (outcome.firstByteMs !== undefined) deps.meters.firstByte(engine.config.name, outcome.firstByteMs)
+    return outcome
+  } catch (error) {
+    if (isOfRoad(error)) probe?.failed()
+    throw error
   } finally {
+    noteWay(request, engine)
     lease.release()
   }
 }
 
+/** Whether a failure says something about the engine or the road to it; what the caller did says nothing. */
+function isOfRoad(error: unknown): boolean {
+  return (
+    !(error instanceof HearthError) || (error.status >= 500 && !['draining', 'deadline_exceeded'].includes(error.code))
+  )
+}
+
+function noteConnection(request: RequestState, { reused, tries }: Carried, connectMs: number): void {
+  Object.assign(request.log, { connectMs, reused, ...(tries > 1 ? { connectTries: tries } : {}) })
+}
+
+function noteWay(request: RequestState, { upstream }: Engine): void {
+  const way = upstream.way()
+  if (way !== undefined) Object.assign(request.log, { meshPath: way.path, meshRttMs: way.rttMs })
+}
+
 function note(request: RequestState, { bytesOut, firstByteMs, error }: RelayOutcome): void {
   Object.assign(request.log, { bytesOut, firstByteMs })
-  if (error !== undefined) Object.assign(request.log, { outcome: error.code, detail: error.detail })
+  if (error !== undefined)
+    Object.assign(request.log, { outcome: error.code, detail: error.detail, fix: fixOf(error.code) })
 }

@@ -1,4 +1,6 @@
 import type { Config, EngineConfig, ModelConfig } from '../config.ts'
+import type { MeshStatus } from '../mesh/status.ts'
+import type { Meters } from '../metrics.ts'
 import { createUpstream, type Upstream } from '../upstream/transport.ts'
 
 /** One engine at work: its settings and its road. */
@@ -27,9 +29,16 @@ export function namesOf({ id, aliases }: ModelConfig): readonly string[] {
   return [id, ...aliases]
 }
 
+export interface EngineDeps {
+  readonly status: MeshStatus
+  readonly meters: Meters
+  /** Monotonic milliseconds. */
+  readonly now: () => number
+}
+
 /** Builds the table from the config. Opens no connection. */
-export function createEngines(config: Config): Engines {
-  const engines = new Map(config.engines.map((engine) => [engine.name, createEngine(engine, config)]))
+export function createEngines(config: Config, deps: EngineDeps): Engines {
+  const engines = new Map(config.engines.map((engine) => [engine.name, createEngine(engine, config, deps)]))
   const models = config.models.flatMap((model) => {
     const engine = engines.get(model.engine)
     return engine === undefined ? [] : [{ model, engine }]
@@ -46,13 +55,18 @@ export function createEngines(config: Config): Engines {
   }
 }
 
-function createEngine(engine: EngineConfig, config: Config): Engine {
+function createEngine(engine: EngineConfig, config: Config, { status, meters, now }: EngineDeps): Engine {
   return {
     config: engine,
     upstream: createUpstream(engine, {
       mesh: config.mesh,
       engineApiKey: config.engineApiKey,
       timeouts: config.timeouts,
+      limits: config.limits,
+      status,
+      now,
+      onDial: (result) => meters.dial(engine.name, result),
+      onRetry: (why) => meters.retry(engine.name, why),
     }),
   }
 }

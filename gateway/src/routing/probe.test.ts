@@ -20,6 +20,7 @@ function probeOf(ask: Ask, { viaMesh = true, timeoutMs = 60_000 } = {}): Probe {
     config: { name: 'gpu', url: 'http://gpu', kind: 'vllm', capacity: 1 },
     upstream: {
       viaMesh,
+      way: () => undefined,
       dispatch: () => {},
       probe: (path, signal) => {
         asked.push(path)
@@ -28,7 +29,7 @@ function probeOf(ask: Ask, { viaMesh = true, timeoutMs = 60_000 } = {}): Probe {
       destroy: async () => {},
     },
   }
-  return new Probe(engine, { path: '/v1/models', timeoutMs, freshMs: 500, now: () => clockMs })
+  return new Probe(engine, { path: '/v1/models', timeoutMs, freshMs: 500, answeredMs: 10_000, now: () => clockMs })
 }
 
 function check(probe: Probe): Promise<ProbeResult> {
@@ -119,4 +120,38 @@ test('an engine that comes back is ready again', async () => {
   status = 200
   clockMs += 500
   deepEqual(await check(probe), { ready: true, at: clockMs })
+})
+
+test('an engine that gave a whole answer of late is ready without a question, and is asked again later', async () => {
+  const probe = probeOf(async () => 503)
+  probe.answered(clockMs)
+  clockMs += 10_000
+  deepEqual([(await check(probe)).ready, asked.length], [true, 0])
+  clockMs += 1
+  deepEqual([(await check(probe)).ready, asked.length], [false, 1])
+})
+
+test('a failed request makes everything forgotten that was known, and older answers count no more', async () => {
+  const probe = probeOf(async () => 503)
+  probe.answered(clockMs)
+  clockMs += 10
+  probe.failed()
+  clockMs += 10
+  // Its request went out before the failure: the road may have been good for it alone.
+  probe.answered(clockMs - 15)
+  deepEqual([(await check(probe)).ready, asked.length], [false, 1])
+  probe.answered(clockMs)
+  equal((await check(probe)).ready, true)
+})
+
+test('an answer that a failure has overtaken is told to those who asked and to nobody after them', async () => {
+  const answer = Promise.withResolvers<number>()
+  const answers: (Promise<number> | number)[] = [answer.promise, 503]
+  const probe = probeOf(async () => (await answers.shift()) ?? 500)
+  const first = check(probe)
+  clockMs += 1
+  probe.failed()
+  answer.resolve(200)
+  await first
+  equal((await check(probe)).ready, false)
 })

@@ -19,6 +19,8 @@ export interface ProbeOptions {
   readonly timeoutMs: number
   /** An answer younger than this is given again. */
   readonly freshMs: number
+  /** An engine that gave a whole answer to a request this lately is ready without a question. */
+  readonly answeredMs: number
   readonly now: () => number
 }
 
@@ -27,6 +29,8 @@ export class Probe {
   readonly #engine: Engine
   readonly #options: ProbeOptions
   #last: ProbeResult | undefined
+  #answeredAt = Number.NEGATIVE_INFINITY
+  #failedAt = Number.NEGATIVE_INFINITY
   #running: Promise<ProbeResult> | undefined
 
   constructor(engine: Engine, options: ProbeOptions) {
@@ -34,15 +38,31 @@ export class Probe {
     this.#options = options
   }
 
+  /** A request that was dispatched at `startedAt` got its whole answer. One from before a failure proves nothing after it. */
+  answered(startedAt: number): void {
+    if (startedAt >= this.#failedAt) this.#answeredAt = this.#options.now()
+  }
+
+  /** A request failed on its way or at the engine: what was known is no longer. */
+  failed(): void {
+    this.#failedAt = this.#options.now()
+    this.#answeredAt = Number.NEGATIVE_INFINITY
+    this.#last = undefined
+  }
+
   /** Never throws. Takes at most `timeoutMs`. */
   async check(): Promise<ProbeResult> {
-    const { now, freshMs } = this.#options
+    const { now, freshMs, answeredMs } = this.#options
+    if (now() - this.#answeredAt <= answeredMs) return { ready: true, at: this.#answeredAt }
     if (this.#last !== undefined && now() - this.#last.at < freshMs) return this.#last
     this.#running ??= this.#ask().finally(() => {
       this.#running = undefined
     })
-    this.#last = await this.#running
-    return this.#last
+    const askedAt = now()
+    const result = await this.#running
+    // A failure in the meantime is newer than what was asked.
+    if (askedAt > this.#failedAt || !result.ready) this.#last = result
+    return result
   }
 
   async #ask(): Promise<ProbeResult> {

@@ -1,5 +1,6 @@
 import { buildConnector } from 'undici'
 import type { EngineConfig, Timeouts } from '../config.ts'
+import type { Tunnel } from '../mesh/answer.ts'
 import { connectMesh, type MeshAddress, type MeshCallback } from '../mesh/connect.ts'
 import { connectSocks } from '../mesh/socks5.ts'
 import { createTrust, startTls } from '../mesh/tls.ts'
@@ -8,6 +9,8 @@ import { createTrust, startTls } from '../mesh/tls.ts'
 export interface DialOptions extends buildConnector.Options {
   /** Ends the dial; its reason is the error. */
   readonly signal?: AbortSignal | undefined
+  /** Told what the sidecar says about the tunnel, before the callback. */
+  readonly onTunnel?: ((tunnel: Tunnel) => void) | undefined
 }
 
 /** undici's connector, with an end to it: gives an open socket or the reason why not, exactly once. */
@@ -16,6 +19,8 @@ export type Connector = (options: DialOptions, callback: buildConnector.Callback
 export interface Roads {
   readonly mesh: MeshAddress
   readonly timeouts: Pick<Timeouts, 'connectMs'>
+  /** Told of every tunnel that the sidecar opened. */
+  readonly onTunnel?: ((tunnel: Tunnel) => void) | undefined
 }
 
 /** Opens connections over the engine's road, encrypted where its url says https; all of it within `connectMs`. */
@@ -41,12 +46,18 @@ export function createConnector(engine: EngineConfig, roads: Roads): Connector {
 type Dial = (options: DialOptions, callback: MeshCallback) => void
 
 /** The plain connection below: through the sidecar, through a SOCKS server, or straight. */
-function createDial({ url, via }: EngineConfig, { mesh, timeouts }: Roads): Dial {
+function createDial({ url, via }: EngineConfig, { mesh, timeouts, onTunnel }: Roads): Dial {
   const timeoutMs = timeouts.connectMs
   if (via === undefined) return dialStraight(portOf(url), timeoutMs)
   if (via.startsWith('mesh:')) {
     const upstream = via.slice('mesh:'.length)
-    return (_options, callback) => connectMesh({ sidecar: mesh, upstream, timeoutMs }, callback)
+    return (options, callback) => {
+      const saw = (tunnel: Tunnel) => {
+        onTunnel?.(tunnel)
+        options.onTunnel?.(tunnel)
+      }
+      connectMesh({ sidecar: mesh, upstream, timeoutMs, signal: options.signal, onTunnel: saw }, callback)
+    }
   }
   const proxy = { host: hostOf(via), port: portOf(via) }
   const target = { host: hostOf(url), port: portOf(url) }
@@ -56,7 +67,7 @@ function createDial({ url, via }: EngineConfig, { mesh, timeouts }: Roads): Dial
 /** undici's own connector, but never its TLS: that is the same on every road. */
 function dialStraight(port: number, timeoutMs: number): Dial {
   const connect = buildConnector({ timeout: timeoutMs, keepAlive: true })
-  return ({ signal: _, ...options }, callback) => {
+  return ({ signal: _signal, onTunnel: _onTunnel, ...options }, callback) => {
     const plain = { ...options, protocol: 'http:', port: String(port) }
     // On an error undici gives no second argument at all, whatever its types say.
     connect(plain, (error, socket) => (error === null ? callback(null, socket) : callback(error, null)))

@@ -3,6 +3,7 @@ import type { Timeouts } from '../config.ts'
 import { engineRequestHeaders } from './headers.ts'
 import { Relay, type RelayOutcome } from './relay.ts'
 import type { Upstream } from './transport.ts'
+import type { Carried } from './tunnels.ts'
 
 export interface Attempt {
   readonly upstream: Upstream
@@ -16,7 +17,11 @@ export interface Attempt {
   readonly headers: Readonly<Record<string, string>>
   readonly signal: AbortSignal
   readonly timeouts: Timeouts
+  /** Milliseconds that the request waited for its turn. */
+  readonly queuedMs: number
   readonly now: () => number
+  /** Told which connection carries the request, and after how many milliseconds it had it. */
+  readonly onCarried: (carried: Carried, connectMs: number) => void
 }
 
 /**
@@ -25,11 +30,18 @@ export interface Attempt {
  */
 export function forward(attempt: Attempt): Promise<RelayOutcome> {
   const { upstream, timeouts, stream, body } = attempt
+  const startedAt = attempt.now()
+  let connectMs: number | undefined
+  const onCarried = (carried: Carried) => {
+    connectMs = attempt.now() - startedAt
+    attempt.onCarried(carried, connectMs)
+  }
   const relay = new Relay({
     response: attempt.response,
     headers: attempt.headers,
     signal: attempt.signal,
     viaMesh: upstream.viaMesh,
+    timing: () => serverTiming(attempt, connectMs ?? 0, attempt.now() - startedAt),
     callerStallMs: timeouts.callerStallMs,
     now: attempt.now,
   })
@@ -40,6 +52,17 @@ export function forward(attempt: Attempt): Promise<RelayOutcome> {
     stream,
   })
   const firstByteMs = stream ? timeouts.streamFirstByteMs : timeouts.plainFirstByteMs
-  upstream.dispatch({ path: attempt.path, headers, body, firstByteMs, idleMs: timeouts.idleMs }, relay)
+  const { path, signal } = attempt
+  upstream.dispatch({ path, headers, body, firstByteMs, idleMs: timeouts.idleMs, signal, onCarried }, relay)
   return relay.done
+}
+
+/** Where the time went until the engine's head was here, as browsers show it. Names no host and no address. */
+function serverTiming({ upstream, queuedMs }: Attempt, connectMs: number, headMs: number): Record<string, string> {
+  const way = upstream.way()
+  const dur = (ms: number) => `dur=${Math.round(ms * 10) / 10}`
+  const mesh =
+    way === undefined ? [] : [`mesh;desc="${way.path}"${way.rttMs === undefined ? '' : `;${dur(way.rttMs)}`}`]
+  const steps = [`queue;${dur(queuedMs)}`, `connect;${dur(connectMs)}`, `engine;${dur(headMs - connectMs)}`]
+  return { 'server-timing': [...mesh, ...steps].join(', ') }
 }

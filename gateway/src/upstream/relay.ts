@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
-import { errorEvent, HearthError } from '../errors.ts'
+import { errorEvent, HearthError, toHearthError } from '../errors.ts'
 import { classify } from './classify.ts'
 import { errorBodyBytesMax, fromEngine } from './engine-error.ts'
 import { callerAnswerHeaders, isEncoded, isEventStream } from './headers.ts'
@@ -23,6 +23,8 @@ export interface RelayOptions {
   /** Ends the attempt; its reason is a HearthError (caller gone, deadline, draining). */
   readonly signal: AbortSignal
   readonly viaMesh: boolean
+  /** Headers that are known once the engine's head is here. */
+  readonly timing: () => Readonly<Record<string, string>>
   /** Longest time a caller may leave a full buffer unread. */
   readonly callerStallMs: number
   readonly now: () => number
@@ -71,7 +73,7 @@ export class Relay implements Dispatcher.DispatchHandler {
   onRequestStart(controller: Controller): void {
     // Before this moment there is no handle to abort by, so an abort that came earlier is carried out here.
     this.#controller = controller
-    if (this.#ended) controller.abort(new Error('ended before it was sent'))
+    if (this.#ended) controller.abort(toHearthError(this.#options.signal.reason))
   }
 
   onResponseStart(_controller: Controller, status: number, headers: Record<string, string | string[]>): void {
@@ -85,7 +87,7 @@ export class Relay implements Dispatcher.DispatchHandler {
       return
     }
     this.#mode = isEventStream(headers) ? 'events' : 'plain'
-    this.#head = { ...callerAnswerHeaders(headers), ...this.#options.headers }
+    this.#head = { ...callerAnswerHeaders(headers), ...this.#options.timing(), ...this.#options.headers }
     // A stream may be silent for long after its head. That of a plain answer leaves with its first bytes: until then
     // a failure can still become an error answer.
     if (this.#mode === 'events') this.#sendHead({ 'x-accel-buffering': 'no' })

@@ -1,0 +1,19 @@
+import { createServer, type Server } from 'node:http'
+import type { Registry } from './metrics.ts'
+
+/**
+ * The listener for the operator, apart from the public one: GET /metrics, all else is 404. Listens to nothing yet;
+ * whoever starts it closes it.
+ */
+export function createAdmin(registry: Registry): Server {
+  return createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) => {
+    request.resume()
+    if (request.method !== 'GET' || request.url !== '/metrics') {
+      response.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' }).end('There is GET /metrics.\n')
+      return
+    }
+    response
+      .writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8', 'cache-control': 'no-store' })
+      .end(registry.render())
+  })
+}
