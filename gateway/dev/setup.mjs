@@ -7,6 +7,7 @@ import { checkDisk } from './setup/disk.mjs'
 import { downloadTarball, downloadWheel } from './setup/download.mjs'
 import { go } from './setup/go.mjs'
 import { catchInterrupts } from './setup/interrupt.mjs'
+import { headscale, stock } from './setup/lab-peers.mjs'
 import { locate } from './setup/locations.mjs'
 import { withLock } from './setup/lock.mjs'
 import { node } from './setup/node.mjs'
@@ -17,13 +18,15 @@ import { createProgress } from './setup/progress.mjs'
 import { engine, model, traefik } from './setup/python.mjs'
 import { explainFailure, SetupError } from './setup/setup-error.mjs'
 
-/** @type {Record<string, import('./setup/part.mjs').Part>} */
-const allParts = { packages, node, go, traefik, engine, model, page }
+const ordinaryParts = { packages, node, go, traefik, engine, model, page }
+
+/** What only some tests talk to; it is made ready when it is named. @type {Record<string, import('./setup/part.mjs').Part>} */
+const allParts = { ...ordinaryParts, headscale, stock }
 
 const providesMax = 3
 
-/** All that set-up can provide, in the order in which it is shown. */
-export const partNames = Object.keys(allParts)
+/** All that set-up provides unless it is told otherwise, in the order in which it is shown. */
+export const partNames = Object.keys(ordinaryParts)
 
 /**
  * Makes the named parts ready and returns their paths. What is ready is only looked at; what is not is installed,
@@ -121,7 +124,7 @@ async function provideUntilReady(part, context) {
 function findPart(name) {
   const part = allParts[name]
   if (part === undefined)
-    throw new SetupError(`unknown part "${name}": wanted one of ${partNames.join(', ')}`, { exitCode: 2 })
+    throw new SetupError(`unknown part "${name}": wanted one of ${Object.keys(allParts).join(', ')}`, { exitCode: 2 })
   return part
 }
 

@@ -86,7 +86,11 @@ func start(t *testing.T, name string, env []string, args ...string) *process {
 func startAs(t *testing.T, user *syscall.Credential, name string, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, name: name, ended: make(chan struct{})}
-	p.cmd = exec.Command(filepath.Join(programs, name), args...)
+	path := name
+	if !filepath.IsAbs(name) {
+		path = filepath.Join(programs, name)
+	}
+	p.cmd = exec.Command(path, args...)
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}, env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
@@ -170,6 +174,7 @@ type lab struct {
 	t                             *testing.T
 	control, home                 *process
 	controlAddr, url, derp, stunA string
+	admin                         string
 	homeDir                       string
 	homeFlags                     []string
 	backend                       *net.TCPListener
@@ -191,16 +196,29 @@ func startLab(t *testing.T, homeFlags ...string) *lab {
 func (l *lab) startControl() {
 	l.t.Helper()
 	l.control = start(l.t, "lab", nil, "control", "--addr", l.controlAddr, "--derp-addr", l.derp, "--stun-addr", l.stunA,
-		"--auth-key", labKey, "--tags", "tag:gpu,tag:gateway")
+		"--auth-key", labKey, "--tags", "tag:gpu,tag:gateway", "--admin-addr", "127.0.0.1:0")
 	line := l.control.ready("ready", &l.control.out)
 	l.url, l.derp, l.stunA = line["controlUrl"].(string), line["derpAddr"].(string), line["stunAddr"].(string)
-	l.controlAddr = strings.TrimPrefix(l.url, "http://")
+	l.controlAddr, l.admin = strings.TrimPrefix(l.url, "http://"), line["adminUrl"].(string)
 }
 
-func (l *lab) startHome() (ip string) {
+// fault switches something in the lab's control plane, such as "deny?node=home-gpu&port=80".
+func (l *lab) fault(switched string) {
 	l.t.Helper()
-	flags := append([]string{"home", "--control-url", l.url, "--auth-key", labKey, "--hostname", "home-gpu", "--tags", "tag:gpu",
-		"--dir", l.homeDir, "--forward", "80=" + l.backend.Addr().String()}, l.homeFlags...)
+	response, err := http.Post(l.admin+"/fault/"+switched, "", nil)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if body, _ := io.ReadAll(response.Body); response.StatusCode != http.StatusOK {
+		l.t.Fatalf("fault %s: %d %s", switched, response.StatusCode, body)
+	}
+}
+
+func (l *lab) startHome(flags ...string) (ip string) {
+	l.t.Helper()
+	flags = append(append([]string{"home", "--control-url", l.url, "--auth-key", labKey, "--hostname", "home-gpu", "--tags", "tag:gpu",
+		"--dir", l.homeDir, "--forward", "80=" + l.backend.Addr().String()}, l.homeFlags...), flags...)
 	l.home = start(l.t, "lab", nil, flags...)
 	return l.home.ready("ready", &l.home.out)["ip"].(string)
 }

@@ -38,7 +38,7 @@ type life struct {
 func (l *life) onEvent(event ipn.Notify) error {
 	t := l.tailnet
 	if event.ErrMessage != nil && !l.joined {
-		trouble := codes.Fail(codes.OfBackend(*event.ErrMessage), *event.ErrMessage)
+		trouble := codes.FromBackend(*event.ErrMessage)
 		if trouble.Code.NeedsNewKey() {
 			return trouble
 		}

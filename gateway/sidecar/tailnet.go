@@ -163,7 +163,7 @@ func (t *Tailnet) pause(ctx context.Context, wait time.Duration, tried authKey) 
 func (t *Tailnet) live(ctx context.Context, key authKey, generation int) error {
 	member, err := startMember(t.config, key, generation, t.log)
 	if err != nil {
-		return codes.Fail(codes.OfBackend(err.Error()), err.Error())
+		return codes.FromBackend(err.Error())
 	}
 	defer t.retire(ctx, member)
 	watching, stopWatching := context.WithCancel(ctx)

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tailscale.com/envknob"
 	"tailscale.com/tsnet"
 	"tailscale.com/types/key"
 	"tailscale.com/types/logger"
@@ -42,6 +43,7 @@ type homeOptions struct {
 	forwards                           []forward
 	fresh, exitWithParent, verbose     bool
 	wire                               wireOptions
+	noDirect                           bool
 }
 
 func parseHome(args []string) (homeOptions, error) {
@@ -54,6 +56,7 @@ func parseHome(args []string) (homeOptions, error) {
 	flags.StringVar(&tags, "tags", "tag:gpu", "tags of the node, separated by commas")
 	flags.StringVar(&options.dir, "dir", "", "folder of the node's state (required): the same folder is the same node")
 	flags.BoolVar(&options.fresh, "fresh", false, "empty --dir first: come as a new node")
+	flags.BoolVar(&options.noDirect, "no-direct", false, "never send to a peer by UDP: everything goes by the relay")
 	flags.BoolVar(&options.exitWithParent, "exit-with-parent", false, "end when standard input ends")
 	flags.BoolVar(&options.verbose, "verbose", false, "log what the node says")
 	options.wire.addTo(flags)
@@ -88,6 +91,9 @@ func parseForward(value string) (forward, error) {
 // came back with another key has forgotten everybody: the node registers anew.
 func runHome(ctx context.Context, options homeOptions, log *slog.Logger) error {
 	debug.SetMemoryLimit(homeMemoryLimit)
+	if options.noDirect {
+		envknob.Setenv("TS_DEBUG_NEVER_DIRECT_UDP", "1")
+	}
 	if options.fresh {
 		if err := os.RemoveAll(options.dir); err != nil {
 			return err
@@ -141,7 +147,7 @@ func joinHome(ctx context.Context, options homeOptions, log *slog.Logger) (*home
 		UserLogf:      logger.Discard,
 	}
 	if options.verbose {
-		server.Logf = func(format string, args ...any) { log.Info(fmt.Sprintf(format, args...)) }
+		server.Logf = logfOf(true, log)
 	}
 	status, err := server.Up(ctx)
 	if err != nil {

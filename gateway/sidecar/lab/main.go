@@ -1,17 +1,21 @@
 // The lab program is a whole tailnet on loopback for tests and for npm start:
 // no account, no root, no TUN, nothing leaves the machine.
 //
-//	lab control --addr 127.0.0.1:0 --auth-key KEY --tags tag:gpu,tag:gateway
+//	lab control --addr 127.0.0.1:0 --auth-key KEY --tags tag:gpu,tag:gateway [--admin-addr 127.0.0.1:0]
 //	lab home --control-url URL --auth-key KEY --hostname home-gpu --tags tag:gpu \
 //	         --dir DIR --forward 80=127.0.0.1:8000
+//	lab derp --addr 127.0.0.1:0 --stun-addr 127.0.0.1:0    a relay for another control plane
 //
 // A restarted control plane forgets every node; with the same ports it keeps its
 // addresses, and home and meshlink see its new key and register again by
 // themselves. A restarted home with the same --dir is the same node with the
 // same address as long as the control plane lived on; --fresh makes it a new one.
 //
+// With --admin-addr a running control plane takes faults by HTTP (see admin), and
+// prints the address as adminUrl.
+//
 // Each prints one JSON line on standard output when it is ready; logs go to
-// standard error. SIGTERM ends both at once; so does the end of standard input
+// standard error. SIGTERM ends all at once; so does the end of standard input
 // with --exit-with-parent.
 package main
 
@@ -31,7 +35,7 @@ import (
 	"hearth.dev/meshlink/internal/stop"
 )
 
-const usage = `usage: lab control [flags] | lab home [flags]   (lab VERB --help lists the flags)`
+const usage = `usage: lab control [flags] | lab home [flags] | lab derp [flags]   (lab VERB --help lists the flags)`
 
 func main() {
 	logger := slog.New(slog.NewJSONHandler(os.Stderr, nil))
@@ -64,6 +68,12 @@ func run(args []string, logger *slog.Logger) error {
 			return err
 		}
 		return runHome(stop.Context(options.exitWithParent), options, logger)
+	case "derp":
+		options, err := parseDERP(args[1:])
+		if err != nil {
+			return err
+		}
+		return runDERP(stop.Context(options.exitWithParent), options, logger)
 	default:
 		return fmt.Errorf("unknown verb %q\n%s", args[0], usage)
 	}
