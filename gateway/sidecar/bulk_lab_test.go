@@ -98,7 +98,7 @@ func TestAWireThatLosesLargePacketsIsFoundAndTheAdvisedMTUCuresIt(t *testing.T) 
 	home := serveHome(t, l, true)
 	ctx, giveUp := context.WithCancel(t.Context())
 	defer giveUp()
-	s := startReadySidecar(t, l.env("MESH_UPSTREAMS=gpu=tag:gpu:80"))
+	s := startReadySidecar(t, l.env("MESH_BULK=auto", "MESH_UPSTREAMS=gpu=tag:gpu:80"))
 	s.hello()
 	ended := make(chan error, 1)
 	go func() { ended <- s.upload(ctx) }()
@@ -134,7 +134,7 @@ func TestAWireThatLosesLargePacketsIsFoundAndTheAdvisedMTUCuresIt(t *testing.T) 
 	giveUp()
 	<-ended
 
-	cured := startReadySidecar(t, l.env("MESH_UPSTREAMS=gpu=tag:gpu:80", "MESH_MTU=1216"))
+	cured := startReadySidecar(t, l.env("MESH_BULK=auto", "MESH_UPSTREAMS=gpu=tag:gpu:80", "MESH_MTU=1216"))
 	inTime, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if err := cured.upload(inTime); err != nil {
@@ -151,7 +151,7 @@ func TestAWireThatLosesLargePacketsIsFoundAndTheAdvisedMTUCuresIt(t *testing.T) 
 func TestAWholeBodyGoesToTheEchoOfTheHomeAndBack(t *testing.T) {
 	l := startLab(t)
 	serveHome(t, l, true)
-	s := startReadySidecar(t, l.env("MESH_UPSTREAMS=gpu=tag:gpu:80"))
+	s := startReadySidecar(t, l.env("MESH_BULK=auto", "MESH_UPSTREAMS=gpu=tag:gpu:80"))
 	if bulk := s.awaitBulk(10 * time.Second); bulk.Verdict != BulkFine || !bulk.OK || !bulk.Echo || bulk.Bytes != 256<<10 || bulk.LargestGoodBytes != 1312 {
 		t.Errorf("bulk: %+v, want 256 KiB both ways", bulk)
 	}
@@ -160,7 +160,7 @@ func TestAWholeBodyGoesToTheEchoOfTheHomeAndBack(t *testing.T) {
 func TestAHomeWithoutAnEchoIsJudgedByPingsAndAskedOnce(t *testing.T) {
 	l := startLab(t)
 	home := serveHome(t, l, false)
-	s := startReadySidecar(t, l.env("MESH_UPSTREAMS=gpu=tag:gpu:80,again=name:home-gpu:80"))
+	s := startReadySidecar(t, l.env("MESH_BULK=auto", "MESH_UPSTREAMS=gpu=tag:gpu:80,again=name:home-gpu:80"))
 	until(t, "both upstreams are measured", 10*time.Second, func() bool {
 		upstreams := s.document().Upstreams
 		return upstreams[0].Bulk != nil && upstreams[1].Bulk != nil
@@ -180,8 +180,8 @@ func TestBulkProbesAreSwitchedOffByVariableAndByTheLab(t *testing.T) {
 	home := serveHome(t, l, true)
 	pinging := startReadySidecar(t, l.env("MESH_UPSTREAMS=gpu=tag:gpu:80", "MESH_BULK=ping"))
 	off := startReadySidecar(t, l.env("MESH_UPSTREAMS=gpu=tag:gpu:80", "MESH_BULK=off"))
-	without := startReadySidecar(t, l.env("MESH_UPSTREAMS=gpu=tag:gpu:80"), "--without", "bulk,rack")
-	measuring := startReadySidecar(t, l.env("MESH_UPSTREAMS=gpu=tag:gpu:80"))
+	without := startReadySidecar(t, l.env("MESH_BULK=auto", "MESH_UPSTREAMS=gpu=tag:gpu:80"), "--without", "bulk,rack")
+	measuring := startReadySidecar(t, l.env("MESH_BULK=auto", "MESH_UPSTREAMS=gpu=tag:gpu:80"))
 	if bulk := pinging.awaitBulk(10 * time.Second); bulk.Verdict != BulkFine || bulk.Echo {
 		t.Errorf("bulk by pings: %+v", bulk)
 	}
