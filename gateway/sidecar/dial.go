@@ -127,6 +127,9 @@ func (d *Dialer) peers(ctx context.Context, upstream Upstream) (*Member, []Peer,
 		return nil, nil, err
 	}
 	status, err := member.networkMap(ctx)
+	if ctx.Err() != nil {
+		return nil, nil, endOf(ctx, codes.Fail(codes.DialTimeout, ctx.Err().Error()))
+	}
 	if err != nil {
 		return nil, nil, codes.Fail(codes.NotReady, err.Error())
 	}

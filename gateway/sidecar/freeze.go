@@ -65,19 +65,17 @@ func (p *PathProber) awaitThaw(ctx context.Context, upstream Upstream) *codes.Er
 	}
 	ctx, cancel := context.WithTimeout(ctx, thawWait)
 	defer cancel()
-	var trouble *codes.Error
-	for {
-		result := p.measure(ctx, upstream)
+	for since := thawedAt; ; since = time.Now() {
+		result := p.measureSince(ctx, upstream, since)
 		if p.answered(result) {
 			return nil
 		}
-		if result.Err != nil {
-			trouble = codes.From(result.Err)
+		if result.Err != nil && ctx.Err() == nil {
+			if trouble := codes.From(result.Err); trouble.Code != codes.DialTimeout {
+				return trouble
+			}
 		}
-		switch {
-		case trouble != nil && trouble.Code != codes.DialTimeout:
-			return trouble
-		case !pauseFor(ctx, knockPause):
+		if !pauseFor(ctx, knockPause) {
 			return codes.Fail(codes.Frozen, "no pong within "+thawWait.String()+" of a wake-up")
 		}
 	}

@@ -168,9 +168,9 @@ func link(ctx context.Context, config Config, facts netFacts, log *slog.Logger, 
 	var measure atomic.Pointer[PathProber]
 	sleep := newSleepDetector(config, tailnet, &measure, log)
 	dialer := newDialer(config, tailnet, metrics, sleep, log)
-	paths := newPathProber(config.Upstreams, tailnet, dialer, metrics, sleep)
-	measure.Store(paths)
 	tunnels := newTunnelTable()
+	paths := newPathProber(config.Upstreams, tailnet, dialer, tunnels, metrics, sleep)
+	measure.Store(paths)
 	bulk := newBulkProber(config, tailnet, dialer, paths, metrics, log)
 	connect := newConnectServer(config, dialer, paths, tunnels, metrics, log)
 	status := &StatusServer{
@@ -199,6 +199,7 @@ func link(ctx context.Context, config Config, facts netFacts, log *slog.Logger, 
 		go newPeerWatch(config, tailnet, tunnels, metrics, log).Run(inTailnet)
 	}
 	go bulk.Run(inTailnet, config.Upstreams)
+	go newStallWatch(config, tunnels, metrics, askBulk(bulk), log).Run(inTailnet)
 	failed := make(chan error, 2)
 	go func() { failed <- connect.Serve(data) }()
 	go func() { failed <- statusHTTP.Serve(statusListener) }()

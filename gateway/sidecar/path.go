@@ -42,6 +42,7 @@ type PathProber struct {
 	tailnet *Tailnet
 	dialer  *Dialer
 	metrics *Metrics
+	tunnels *TunnelTable
 	sleep   *gap.Detector
 	cells   map[string]*pathCell
 }
@@ -53,8 +54,8 @@ type pathCell struct {
 	latest PathResult
 }
 
-func newPathProber(upstreams []Upstream, tailnet *Tailnet, dialer *Dialer, metrics *Metrics, sleep *gap.Detector) *PathProber {
-	prober := &PathProber{tailnet: tailnet, dialer: dialer, metrics: metrics, sleep: sleep, cells: map[string]*pathCell{}}
+func newPathProber(upstreams []Upstream, tailnet *Tailnet, dialer *Dialer, tunnels *TunnelTable, metrics *Metrics, sleep *gap.Detector) *PathProber {
+	prober := &PathProber{tailnet: tailnet, dialer: dialer, tunnels: tunnels, metrics: metrics, sleep: sleep, cells: map[string]*pathCell{}}
 	for _, upstream := range upstreams {
 		cell := &pathCell{turn: make(chan struct{}, 1)}
 		cell.turn <- struct{}{}
@@ -71,20 +72,24 @@ func (p *PathProber) latest(name string) PathResult {
 	return cell.latest
 }
 
-// measure pings every online candidate of upstream, for at most two seconds. Those
-// who ask during a measurement share the one that follows.
+// measure pings every online candidate of upstream now, for at most two seconds.
+// Those who ask during a measurement share the one that follows.
 func (p *PathProber) measure(ctx context.Context, upstream Upstream) PathResult {
-	asked := time.Now()
+	return p.measureSince(ctx, upstream, time.Now())
+}
+
+// measureSince is content with a measurement that began after since.
+func (p *PathProber) measureSince(ctx context.Context, upstream Upstream, since time.Time) PathResult {
 	ctx, cancel := context.WithTimeout(ctx, pathPingTotal)
 	defer cancel()
 	cell := p.cells[upstream.Name]
 	select {
 	case <-cell.turn:
 	case <-ctx.Done():
-		return PathResult{Began: asked, At: time.Now(), Err: codes.Fail(codes.DialTimeout, "the measurement did not end in time")}
+		return PathResult{Began: since, At: time.Now(), Err: codes.Fail(codes.DialTimeout, "the measurement did not end in time")}
 	}
 	defer func() { cell.turn <- struct{}{} }()
-	if latest := p.latest(upstream.Name); !latest.Began.Before(asked) {
+	if latest := p.latest(upstream.Name); !latest.Began.Before(since) {
 		return latest
 	}
 	result := p.ping(ctx, upstream)
@@ -110,6 +115,9 @@ func (p *PathProber) ping(ctx context.Context, upstream Upstream) PathResult {
 			}
 		}
 		result.At, result.Err = time.Now(), codes.Fail(codes.DialTimeout, "no pong from "+peers[0].HostName)
+		if ctx.Err() != nil {
+			break
+		}
 	}
 	return result
 }
@@ -151,19 +159,27 @@ func (p *PathProber) keepWarm(ctx context.Context, upstream Upstream) {
 	wait := firstPathEvery
 	for pauseFor(ctx, wait) {
 		latest := p.latest(upstream.Name)
-		traffic := time.Unix(0, p.metrics.upstream(upstream.Name).lastTraffic.Load())
 		switch {
 		case !p.answered(latest):
 			wait = min(2*wait, deadPathEvery)
 			if p.measure(ctx, upstream).OK {
 				wait = firstPathEvery
 			}
-		case time.Since(latest.At) > keepWarmEvery && time.Since(traffic) < keepWarmFor:
+		case time.Since(latest.At) > keepWarmEvery && time.Since(p.traffic(upstream.Name)) < keepWarmFor:
 			p.measure(ctx, upstream)
 		default:
 			wait = warmLookEvery
 		}
 	}
+}
+
+// traffic returns when bytes last went through a tunnel to the upstream called name.
+func (p *PathProber) traffic(name string) time.Time {
+	ended := time.Unix(0, p.metrics.upstream(name).lastTraffic.Load())
+	if open := p.tunnels.heard(name); open.After(ended) {
+		return open
+	}
+	return ended
 }
 
 // answered says whether a ping was answered that was sent since this process last

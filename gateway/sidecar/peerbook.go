@@ -30,10 +30,14 @@ func newPeerBook() *PeerBook {
 	return &PeerBook{pings: map[key.NodePublic]PathResult{}, failed: map[key.NodePublic]time.Time{}, chosen: map[string]key.NodePublic{}}
 }
 
-// pinged notes the latest ping of a peer.
+// pinged notes the latest ping of a peer. A lost one says nothing when another one
+// was answered meanwhile.
 func (b *PeerBook) pinged(peer key.NodePublic, result PathResult) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if known := b.pings[peer]; !result.OK && known.OK && known.At.After(result.Began) {
+		return
+	}
 	b.pings[peer] = result
 	for known, old := range b.pings {
 		if result.At.Sub(old.At) > bookKeeps {

@@ -108,6 +108,19 @@ func (t *TunnelTable) countOf(upstream string) (open int) {
 	return open
 }
 
+// heard returns when a byte last came in for a tunnel to an upstream, from either
+// side, among those that are open.
+func (t *TunnelTable) heard(upstream string) (latest time.Time) {
+	for _, tunnel := range t.all() {
+		for _, clock := range []*pipe.Clock{&tunnel.Clocks.AToB, &tunnel.Clocks.BToA} {
+			if at := clock.Heard(); tunnel.Upstream == upstream && at.After(latest) {
+				latest = at
+			}
+		}
+	}
+	return latest
+}
+
 // find says what became of the tunnel with this id.
 func (t *TunnelTable) find(id string) TunnelEnd {
 	t.mu.Lock()
