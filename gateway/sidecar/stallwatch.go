@@ -14,8 +14,11 @@ const (
 	// stalledAfter is how long a write to the home may wait. A slow way still takes
 	// a few bytes in this time.
 	stalledAfter = 10 * time.Second
-	// stallAskEvery keeps a home that is merely slow from being measured all the time.
-	stallAskEvery = 30 * time.Second
+	// stallAskEvery keeps a home that merely takes its time from being measured all
+	// the time.
+	stallAskEvery = time.Minute
+	// stalledBytes certainly need a packet of full size.
+	stalledBytes = 4 << 10
 )
 
 // onStalled finds out whether the way to upstream swallows large packets, and what
@@ -74,14 +77,23 @@ func (w *StallWatch) decide(ctx context.Context, upstream Upstream) {
 	w.log.Warn("tunnels are cut: large packets are lost on the way home", "upstream", upstream.Name, "tunnels", cut, "detail", detail)
 }
 
-// stalled picks the tunnels to an upstream with a write to the home that has waited
-// too long.
+// stalled picks the tunnels to an upstream whose bytes may not get through: a write
+// to the home waits, or nothing came back since. The latter is what a small upload
+// looks like, because the node's network stack takes the first megabyte at once.
 func stalled(now time.Time, tunnels []*Tunnel, upstream string) (waiting []*Tunnel) {
 	for _, tunnel := range tunnels {
-		since := tunnel.Clocks.AToB.BlockedSince()
+		to, from := &tunnel.Clocks.AToB, &tunnel.Clocks.BToA
+		since := to.BlockedSince()
+		if since.IsZero() && to.Bytes() >= stalledBytes && to.Heard().After(from.Heard()) {
+			since = to.Heard()
+		}
 		if tunnel.Upstream == upstream && !since.IsZero() && now.Sub(since) >= stalledAfter {
 			waiting = append(waiting, tunnel)
 		}
 	}
 	return waiting
+}
+
+func (s *StatusServer) stalled(upstream string) int {
+	return len(stalled(time.Now(), s.tunnels.all(), upstream))
 }

@@ -116,6 +116,8 @@ func (s *StatusServer) serveMetrics(w http.ResponseWriter, request *http.Request
 	defer cancel()
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	s.metrics.write(w)
+	status, _ := s.networkMap(ctx)
+	s.writeRoad(w, status)
 	s.bulk.write(w)
 	if member := s.tailnet.view().member; member != nil {
 		if text, err := member.client.UserMetrics(ctx); err == nil {
