@@ -37,6 +37,7 @@ type Dialer struct {
 	sleep   *gap.Detector
 	log     *slog.Logger
 	tries   []time.Duration
+	watched bool // connections ask the home whether it still knows them
 }
 
 func newDialer(config Config, tailnet *Tailnet, metrics *Metrics, sleep *gap.Detector, log *slog.Logger) *Dialer {
@@ -44,7 +45,7 @@ func newDialer(config Config, tailnet *Tailnet, metrics *Metrics, sleep *gap.Det
 	if config.without("dial-retries") {
 		tries = tries[:1]
 	}
-	return &Dialer{tailnet: tailnet, book: newPeerBook(), metrics: metrics, sleep: sleep, log: log, tries: tries}
+	return &Dialer{tailnet: tailnet, book: newPeerBook(), metrics: metrics, sleep: sleep, log: log, tries: tries, watched: !config.without("peer-watch")}
 }
 
 // dial opens a connection to upstream or returns a *codes.Error. It gives up after
@@ -169,6 +170,11 @@ func (d *Dialer) tryOnce(ctx context.Context, peer Peer, upstream Upstream, time
 	}
 	conn, err := member.dial(ctx, netip.AddrPortFrom(peer.IP, upstream.Port))
 	d.book.dialled(peer.PublicKey, err == nil || codes.From(err).Code == codes.Refused)
+	if err == nil && d.watched {
+		if err := keepAlive(conn); err != nil {
+			d.log.Warn("a home that restarts will leave this tunnel hanging", "error", err.Error())
+		}
+	}
 	return conn, err
 }
 

@@ -139,6 +139,28 @@ func TestADeadHomesTunnelsAreCutAndWithoutTheWatchTheyHang(t *testing.T) {
 	}
 }
 
+// A restarted home answers pings again before anybody misses it, but knows nothing
+// of its old connections.
+func TestAHomeThatRestartsQuicklyLeavesNoTunnelHanging(t *testing.T) {
+	t.Parallel()
+	l := startLab(t)
+	s := startReadySidecar(t, l.env())
+	waiting, _ := s.openNamed("gpu")
+	l.accept()
+	ended := gone(waiting)
+	l.home.kill()
+	l.startHome()
+	back := time.Now()
+	select {
+	case <-ended:
+		t.Logf("cut %s after the return", time.Since(back).Round(time.Millisecond))
+	case <-time.After(lostLimit):
+		t.Fatalf("still open %s after the return", lostLimit)
+	}
+	l.accepting()
+	s.open("gpu")
+}
+
 func TestAPeerThatChangesItsPathKeepsItsTunnels(t *testing.T) {
 	t.Parallel()
 	l := startLab(t)
