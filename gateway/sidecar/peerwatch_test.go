@@ -167,14 +167,28 @@ func TestAPeerThatChangesItsPathKeepsItsTunnels(t *testing.T) {
 	s := startReadySidecar(t, l.env())
 	client, _ := s.openNamed("gpu")
 	home := l.accept()
-	for _, change := range []string{"derp-map?region=2", "derp", "derp?on=false", "drop-streams?on=true", "drop-streams?on=false"} {
-		l.fault(change)
-		pauseFor(t.Context(), 3*time.Second) // long enough to be asked about
+	stillThere := func() {
+		t.Helper()
 		io.WriteString(home, "x")
 		expectSome(t, client)
 	}
+	for _, flip := range []struct{ fault, path string }{
+		{"capability?node=hearth-gateway&name=only-tcp-443", "derp"},
+		{"capability?node=hearth-gateway&name=only-tcp-443&on=false", "direct"},
+	} {
+		l.fault(flip.fault)
+		until(t, "the way becomes "+flip.path, 40*time.Second, func() bool {
+			s.warm("?upstream=gpu")
+			return s.document().Upstreams[0].Path == flip.path
+		})
+		stillThere()
+	}
+	for _, fault := range []string{"derp-map?region=2", "derp", "derp?on=false", "drop-streams", "drop-streams?on=false"} {
+		l.fault(fault)
+		pauseFor(t.Context(), watchAskAfter) // long enough to be asked about
+		stillThere()
+	}
 	l.control.kill()
 	pauseFor(t.Context(), lostLimit)
-	io.WriteString(home, "x")
-	expectSome(t, client)
+	stillThere()
 }
