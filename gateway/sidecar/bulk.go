@@ -22,7 +22,7 @@ const (
 
 // BulkProber measures whether large packets reach upstreams. Small ones always
 // pass, so that neither pings nor probes of an ordinary kind see the difference.
-// One measurement moves at most 512 KiB, and there is never more than one.
+// One measurement moves at most 600 KiB, and there is never more than one.
 type BulkProber struct {
 	mode    BulkMode
 	host    string // of the home's echo
@@ -33,7 +33,8 @@ type BulkProber struct {
 	metrics *Metrics
 	log     *slog.Logger
 
-	turn chan struct{} // holds one token: whoever has it measures
+	turn    chan struct{} // holds one token: whoever has it measures
+	measure func(context.Context, Upstream) BulkResult
 
 	mu       sync.Mutex
 	results  map[string]BulkResult
@@ -54,12 +55,14 @@ func newBulkProber(config Config, tailnet *Tailnet, dialer *Dialer, paths *PathP
 	}
 	turn := make(chan struct{}, 1)
 	turn <- struct{}{}
-	return &BulkProber{
+	prober := &BulkProber{
 		mode: mode, host: config.Net.EchoHost, mtu: config.Net.MTU,
 		tailnet: tailnet, dialer: dialer, paths: paths, metrics: metrics, log: log, turn: turn,
 		results: map[string]BulkResult{}, measured: map[string]bulkSight{},
 		noEcho: map[string]key.NodePublic{}, verdicts: map[bulkCount]int64{},
 	}
+	prober.measure = prober.measureWay
+	return prober
 }
 
 // Run measures each upstream when it is due, until ctx ends.
@@ -134,9 +137,9 @@ func (p *BulkProber) store(name string, before bulkSight, result BulkResult) {
 	p.verdicts[bulkCount{name, result.Verdict}]++
 }
 
-// measure pings first, because that is cheap; the echo is asked only when pings
+// measureWay pings first, because that is cheap; the echo is asked only when pings
 // found nothing wrong.
-func (p *BulkProber) measure(ctx context.Context, upstream Upstream) BulkResult {
+func (p *BulkProber) measureWay(ctx context.Context, upstream Upstream) BulkResult {
 	began := time.Now()
 	member, err := p.tailnet.Joined(ctx)
 	if err != nil {

@@ -14,26 +14,31 @@ import (
 )
 
 const (
-	echoSmallBytes   = 1 << 10
-	echoBulkBytes    = 256 << 10
-	echoStallTimeout = 4 * time.Second  // without one more byte
-	echoTotalTimeout = 15 * time.Second // for the whole body
+	echoSmallBytes = 1 << 10
+	// echoFullBytes fill a dozen packets to the brim, and yet pass in a second over
+	// a line of 20 KiB/s.
+	echoFullBytes = 16 << 10
+	echoBulkBytes = 256 << 10
+
+	echoFullTimeout = 4 * time.Second
+	echoBulkTimeout = 15 * time.Second
 )
 
 var (
-	errEchoStalled = errors.New("nothing more came back within " + echoStallTimeout.String())
-	errEchoLate    = errors.New("not all of it came back within " + echoTotalTimeout.String())
-	errNoEcho      = errors.New("the home has no echo")
+	errEchoLate = errors.New("it did not come back in time")
+	errNoEcho   = errors.New("the home has no echo")
 )
 
 // echoClient sends bodies to POST /-/echo of one upstream, through the tailnet.
 type echoClient struct {
 	client *http.Client
 	host   string // what the home's ingress listens for
+
+	fullTimeout, bulkTimeout time.Duration
 }
 
 func (m *Member) echoClient(to netip.AddrPort, host string) *echoClient {
-	return &echoClient{host: host, client: &http.Client{
+	return &echoClient{host: host, fullTimeout: echoFullTimeout, bulkTimeout: echoBulkTimeout, client: &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			DisableCompression: true,
@@ -43,8 +48,8 @@ func (m *Member) echoClient(to netip.AddrPort, host string) *echoClient {
 	}}
 }
 
-// measure sends a small body, and when that comes back, a large one. A stall counts
-// when it happens again: the first may be the going of the home, or of our own CPU.
+// measure sends a small body, then some full packets, then many. A stall counts when
+// it happens again: the first may be the going of the home, or of our own CPU.
 func (e *echoClient) measure(ctx context.Context) echoEvidence {
 	defer e.client.CloseIdleConnections()
 	if first := e.once(ctx); first.outcome != echoStalled {
@@ -53,56 +58,51 @@ func (e *echoClient) measure(ctx context.Context) echoEvidence {
 	return e.once(ctx)
 }
 
+// once tells a narrow way from a slow one: where a small body comes back and a few
+// full packets do not, their size is what stops them.
 func (e *echoClient) once(ctx context.Context) echoEvidence {
-	small := echoOutcomeOf(e.post(ctx, echoSmallBytes))
-	switch small.outcome {
-	case echoPassed:
-		return echoOutcomeOf(e.post(ctx, echoBulkBytes))
-	case echoNone:
-		return small
-	default:
-		// Where not even a small body comes back, size is not the question.
-		return echoEvidence{outcome: echoFailed, detail: small.detail}
-	}
-}
-
-func echoOutcomeOf(bytes int64, took time.Duration, err error) echoEvidence {
-	evidence := echoEvidence{outcome: echoPassed, bytes: bytes, took: took}
-	if err == nil {
+	for _, step := range []struct {
+		bytes   int
+		timeout time.Duration
+		late    echoOutcome
+	}{
+		{echoSmallBytes, e.fullTimeout, echoFailed},
+		{echoFullBytes, e.fullTimeout, echoStalled},
+		{echoBulkBytes, e.bulkTimeout, echoCrawled},
+	} {
+		began := time.Now()
+		err := e.post(ctx, step.bytes, step.timeout)
+		evidence := echoEvidence{outcome: echoPassed, bytes: int64(step.bytes), took: time.Since(began)}
+		switch {
+		case err == nil && step.bytes == echoBulkBytes:
+			return evidence
+		case err == nil:
+			continue
+		case errors.Is(err, errNoEcho):
+			evidence.outcome = echoNone
+		case errors.Is(err, errEchoLate):
+			evidence.outcome = step.late
+		default:
+			evidence.outcome = echoFailed
+		}
+		evidence.detail = fmt.Sprintf("echo of %d bytes: %v", step.bytes, err)
 		return evidence
 	}
-	evidence.detail = "echo of " + fmt.Sprint(bytes) + " bytes: " + err.Error()
-	switch {
-	case errors.Is(err, errNoEcho):
-		evidence.outcome = echoNone
-	case errors.Is(err, errEchoStalled):
-		evidence.outcome = echoStalled
-	case errors.Is(err, errEchoLate):
-		evidence.outcome = echoCrawled
-	default:
-		evidence.outcome = echoFailed
-	}
-	return evidence
+	return echoEvidence{outcome: echoFailed}
 }
 
-// post sends size bytes and compares what comes back, while it comes.
-func (e *echoClient) post(ctx context.Context, size int) (int64, time.Duration, error) {
-	began := time.Now()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	total := time.AfterFunc(echoTotalTimeout, func() { cancel(errEchoLate) })
-	defer total.Stop()
-	stall := time.AfterFunc(echoStallTimeout, func() { cancel(errEchoStalled) })
-	defer stall.Stop()
-	body := randomBytes(size)
-	err := e.exchange(ctx, body, stall)
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		err = cause
+// post sends size bytes and wants the same back within timeout.
+func (e *echoClient) post(ctx context.Context, size int, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errEchoLate)
+	defer cancel()
+	err := e.exchange(ctx, randomBytes(size))
+	if err != nil && errors.Is(context.Cause(ctx), errEchoLate) {
+		return errEchoLate
 	}
-	return int64(size), time.Since(began), err
+	return err
 }
 
-func (e *echoClient) exchange(ctx context.Context, body []byte, stall *time.Timer) error {
+func (e *echoClient) exchange(ctx context.Context, body []byte) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+e.host+"/-/echo", bytes.NewReader(body))
 	if err != nil {
 		return err
@@ -120,28 +120,14 @@ func (e *echoClient) exchange(ctx context.Context, body []byte, stall *time.Time
 	case response.StatusCode != http.StatusOK:
 		return fmt.Errorf("%w: %s", errNoEcho, response.Status)
 	}
-	return compare(response.Body, body, stall)
-}
-
-// compare reads until the end and resets stall with every piece.
-func compare(from io.Reader, want []byte, stall *time.Timer) error {
-	buffer := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buffer)
-		if n > len(want) || !bytes.Equal(buffer[:n], want[:n]) {
-			return fmt.Errorf("%w: something else answers", errNoEcho)
-		}
-		want = want[n:]
-		stall.Reset(echoStallTimeout)
-		switch {
-		case errors.Is(err, io.EOF) && len(want) == 0:
-			return nil
-		case errors.Is(err, io.EOF):
-			return io.ErrUnexpectedEOF
-		case err != nil:
-			return err
-		}
+	got, err := io.ReadAll(io.LimitReader(response.Body, int64(len(body))+1))
+	if err != nil {
+		return err
 	}
+	if !bytes.Equal(got, body) {
+		return fmt.Errorf("%w: something else answers", errNoEcho)
+	}
+	return nil
 }
 
 // randomBytes cannot be compressed on the way.

@@ -51,7 +51,7 @@ const (
 	echoFailed   echoOutcome = "failed"  // it says nothing about sizes
 	echoPassed   echoOutcome = "passed"  // all of it came back
 	echoCrawled  echoOutcome = "crawled" // it came, but not in time
-	echoStalled  echoOutcome = "stalled" // a small one came back, of the large one nothing more
+	echoStalled  echoOutcome = "stalled" // a small one came back, full packets did not
 )
 
 type echoEvidence struct {
@@ -144,8 +144,10 @@ const (
 	bulkEvery = 10 * time.Minute // while there is traffic
 	// bulkBadEvery is for a black hole: whoever mends it should see that soon.
 	bulkBadEvery = time.Minute
-	// bulkChangeEvery keeps a way that flaps from being measured all the time.
-	bulkChangeEvery = 30 * time.Second
+	// A way that flaps is not measured all the time; one that left the relay, where
+	// sizes do not matter, is measured soon.
+	bulkChangeEvery  = 30 * time.Second
+	bulkUpgradeEvery = 5 * time.Second
 )
 
 // bulkDue says whether the way should be measured now: once it works, after it
@@ -154,10 +156,13 @@ const (
 func bulkDue(now time.Time, sight, measured bulkSight, latest BulkResult) bool {
 	age := now.Sub(latest.At)
 	changed := sight.path.way() != measured.path.way()
+	upgraded := changed && measured.path.Derp != "" && sight.path.Derp == ""
 	switch {
 	case !sight.path.OK:
 		return false
 	case latest.At.IsZero():
+		return true
+	case upgraded && age >= bulkUpgradeEvery:
 		return true
 	case changed && (latest.Verdict == BulkUnknown || age >= bulkChangeEvery):
 		return true

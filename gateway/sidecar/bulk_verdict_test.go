@@ -90,7 +90,9 @@ func TestAWayIsMeasuredWhenItWorksWhenItChangesAndDuringTraffic(t *testing.T) {
 		{"an hour without", bulkSight{direct, 5}, bulkSight{direct, 5}, ago(time.Hour, BulkFine), false},
 		{"another endpoint", bulkSight{other, 5}, bulkSight{direct, 5}, ago(time.Minute, BulkFine), true},
 		{"it flaps", bulkSight{other, 5}, bulkSight{direct, 5}, ago(5*time.Second, BulkFine), false},
-		{"from the relay to direct", bulkSight{direct, 5}, bulkSight{relayed, 5}, ago(time.Second, BulkUnknown), true},
+		{"from the relay to direct, judged by the echo", bulkSight{direct, 5}, bulkSight{relayed, 5}, ago(6*time.Second, BulkFine), true},
+		{"from direct to the relay", bulkSight{relayed, 5}, bulkSight{direct, 5}, ago(6*time.Second, BulkFine), false},
+		{"from the relay to direct, not judged", bulkSight{direct, 5}, bulkSight{relayed, 5}, ago(time.Second, BulkUnknown), true},
 	} {
 		if got := bulkDue(now, test.sight, test.measured, test.latest); got != test.want {
 			t.Errorf("%s: due=%v, want %v", test.name, got, test.want)

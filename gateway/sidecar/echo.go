@@ -7,15 +7,20 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 )
 
 const (
 	echoBytesMax = 32 << 20
-	echoTimeout  = 5 * time.Minute
+	// echoHeldBytes: a body up to here is answered once it is whole. An ingress like
+	// Traefik stops reading a request when its answer begins, so that the sender of
+	// a short one would never get all of it back.
+	echoHeldBytes = 256 << 10
+	echoTimeout   = 5 * time.Minute
 )
 
-// echo sends the body back as it arrives. A home answers with it so that the
+// echo sends the body back: a short one when it is whole, others as they arrive. A home answers with it so that the
 // gateway's side can prove that large bodies pass.
 func echo(w http.ResponseWriter, request *http.Request) {
 	controller := http.NewResponseController(w)
@@ -31,6 +36,10 @@ func echo(w http.ResponseWriter, request *http.Request) {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	body := http.MaxBytesReader(w, request.Body, echoBytesMax)
+	if request.ContentLength >= 0 && request.ContentLength <= echoHeldBytes {
+		echoWhole(w, body)
+		return
+	}
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := body.Read(buffer)
@@ -48,6 +57,15 @@ func echo(w http.ResponseWriter, request *http.Request) {
 			panic(http.ErrAbortHandler)
 		}
 	}
+}
+
+func echoWhole(w http.ResponseWriter, body io.Reader) {
+	held, err := io.ReadAll(body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(held)))
+	w.Write(held)
 }
 
 // runEcho serves POST /-/echo on addr until ctx ends.

@@ -1,113 +1,133 @@
 package main
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"debug/elf"
 	"fmt"
 	"io"
-	"net"
-	"strconv"
-	"sync/atomic"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
-
-	"hearth.dev/meshlink/internal/codes"
 )
 
-// trap counts who connects to a loopback address that no tunnel may ever reach.
-func trap(t *testing.T, addr string, connects *atomic.Int64) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		t.Skipf("%s cannot be listened on here: %v", addr, err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			connects.Add(1)
-			conn.Close()
-		}
-	}()
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	return port
-}
+// What meshlink may take of a small container. Its size counts for the start of
+// a new instance, its memory for what the gateway beside it is left with.
+const (
+	binaryBytesMax = 24_000_000
+	idleKiBMax     = 40_000
+	busyKiBMax     = 130_000
 
-// disguises are ways to write an address so that some parser dials it.
-func disguises(port string) []string {
-	number, _ := strconv.Atoi(port)
-	return []string{
-		"127.0.0.1:" + port, "127.0.0.1", "localhost:" + port, "localhost", "[::1]:" + port, "[::ffff:127.0.0.1]:" + port,
-		"[::ffff:7f00:1]:" + port, "127.1:" + port, "127.000.000.001:" + port, "0177.0.0.1:" + port, "0x7f.0.0.1:" + port,
-		"0x7f000001:" + port, "2130706433:" + port, "2130706433", "0:" + port, "0.0.0.0:" + port, "017700000001:" + port,
-		"169.254.169.254", "169.254.169.254:80", "metadata.google.internal", "metadata.google.internal:80", "10.0.0.1:80",
-		"[::ffff:10.0.0.1]:80", "http://127.0.0.1:" + port + "/", "http://gpu@127.0.0.1:" + port, "gpu@127.0.0.1:" + port,
-		"gpu:80@127.0.0.1:" + port, "gpu%40127.0.0.1:" + port, "%31%32%37.0.0.1:" + port, "127%2e0%2e0%2e1:" + port,
-		"gpu.127.0.0.1.nip.io:" + port, "gpu:" + port, "gpu:80", "gpu/../127.0.0.1:" + port, "/gpu", "//127.0.0.1:" + port, "GPU", "-gpu", "gpu\t127.0.0.1:" + port,
-		"gpu 127.0.0.1:" + port, "gpu\x00", "gpu#127.0.0.1:" + port, "gpu?127.0.0.1:" + port, "①②⑦.0.0.1:" + port, "100.100.100.100:80",
-		"100.100.100.100", fmt.Sprintf("127.0.0.1:%d", number|1<<16), "home-gpu", "home-gpu:80", "100.64.0.1:80", "100.64.0.1", "*", ".", "",
-	}
-}
+	nobody = 65534
+)
 
-func TestNoDisguiseReachesAnythingButANamedUpstream(t *testing.T) {
-	l := startLab(t)
-	s := startReadySidecar(t, l.env("MESH_BULK=off"))
-	var connects atomic.Int64
-	port := trap(t, "127.0.0.1:0", &connects)
-	targets := disguises(port)
-	for _, addr := range []string{s.status, l.controlAddr, l.backend.Addr().String()} {
-		targets = append(targets, addr)
-	}
-	if len(targets) < 30 {
-		t.Fatalf("only %d targets", len(targets))
-	}
-	for _, target := range targets {
-		if refused := s.rawConnect(t, target); refused != codes.BadRequest && refused != codes.UnknownUpstream {
-			t.Errorf("CONNECT %q was answered with %q", target, refused)
-		}
-	}
-	if made := connects.Load(); made != 0 {
-		t.Errorf("%d connections to a place outside of the tailnet", made)
-	}
-	l.backend.SetDeadline(time.Now().Add(200 * time.Millisecond))
-	if conn, err := l.backend.AcceptTCP(); err == nil {
-		t.Errorf("something reached the home: %s", conn.RemoteAddr())
-	}
-}
-
-// rawConnect returns the code of the refusal, empty when there was none.
-func (s *sidecar) rawConnect(t *testing.T, target string) codes.Code {
-	t.Helper()
-	conn, err := net.Dial("tcp", s.data)
+func TestTheProgramIsStaticAndSmall(t *testing.T) {
+	path := filepath.Join(programs, "meshlink")
+	info, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	fmt.Fprintf(conn, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", target, target)
-	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-	answer, _ := io.ReadAll(conn)
-	for code := range codes.All() {
-		if containsFold(string(answer), `"`+string(code)+`"`) {
-			return code
-		}
+	if info.Size() > binaryBytesMax {
+		t.Errorf("the program has %d bytes, want at most %d", info.Size(), binaryBytesMax)
 	}
-	return codes.Code(answer)
+	program, err := elf.Open(path)
+	if err != nil {
+		t.Skipf("no ELF program on this system: %v", err)
+	}
+	defer program.Close()
+	if program.Section(".dynamic") != nil {
+		t.Error("the program is linked dynamically: an empty image could not run it")
+	}
 }
 
-// An upstream's host is a name to look for among the peers, whatever it looks like.
-func TestAnUpstreamThatIsCalledLikeAnAddressIsNoPeer(t *testing.T) {
-	l := startLab(t)
-	var connects atomic.Int64
-	port := trap(t, "127.0.0.1:0", &connects)
-	s := startSidecar(t, l.env("MESH_BULK=off", "MESH_UPSTREAMS=a=name:127.0.0.1:"+port+",b=name:localhost:"+port+",c=name:169.254.169.254:80,d=name:2130706433:"+port+",e=name:example.com:80,f=name:100.64.0.1:80,gpu=tag:gpu:80"))
-	until(t, "in the tailnet", 10*time.Second, func() bool { return s.document().State == "Running" })
-	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
-		if _, status, code := s.connect(name); status != 503 || code != codes.PeerMissing {
-			t.Errorf("CONNECT %s: %d %s, want %s", name, status, code, codes.PeerMissing)
+// memory returns a value of /proc/PID/status in KiB: VmRSS now, VmHWM at its peak.
+func (p *process) memory(name string) int {
+	p.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Skipf("this system does not tell a process's memory: %v", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var kib int
+		if n, _ := fmt.Sscanf(line, name+": %d kB", &kib); n == 1 {
+			return kib
 		}
 	}
-	if made := connects.Load(); made != 0 {
-		t.Errorf("%d connections to a place outside of the tailnet", made)
+	p.t.Fatalf("no %s in %s", name, text)
+	return 0
+}
+
+func TestMemoryStaysSmallWhileAGigabyteGoesHomeUnchanged(t *testing.T) {
+	l := startLab(t)
+	s := startReadySidecar(t, l.env())
+	if idle := s.memory("VmRSS"); idle > idleKiBMax {
+		t.Errorf("idle: %d KiB, want at most %d", idle, idleKiBMax)
+	}
+	if testing.Short() {
+		t.Skip("a gigabyte takes about half a minute: left out by -short")
+	}
+	const size = 1 << 30
+	client, home := s.open("gpu"), l.accept()
+	began := time.Now()
+	sent := sha256.New()
+	go func() {
+		// The hash is read after the home saw the end, which comes after CloseWrite.
+		io.Copy(io.MultiWriter(sent, client), io.LimitReader(rand.NewChaCha8([32]byte{1}), size))
+		client.CloseWrite()
+	}()
+	received := sha256.New()
+	home.SetDeadline(time.Now().Add(2 * time.Minute))
+	n, err := io.Copy(received, home)
+	if err != nil || n != size || !bytes.Equal(sent.Sum(nil), received.Sum(nil)) {
+		t.Errorf("%d of %d bytes came, %v; hashes equal: %v", n, size, err, bytes.Equal(sent.Sum(nil), received.Sum(nil)))
+	}
+	home.Close()
+	peak := s.memory("VmHWM")
+	t.Logf("1 GiB in %s, at most %d KiB", time.Since(began).Round(time.Millisecond), peak)
+	if peak > busyKiBMax {
+		t.Errorf("at most %d KiB during the upload, want at most %d", peak, busyKiBMax)
+	}
+}
+
+func TestTheProgramRefusesToServeTunnelsBeyondLoopback(t *testing.T) {
+	p := start(t, "meshlink", []string{"MESH_UPSTREAMS=gpu=tag:gpu:80", "MESH_ADDR=0.0.0.0:0"})
+	select {
+	case <-p.ended:
+	case <-time.After(5 * time.Second):
+		t.Fatal("it runs with MESH_ADDR=0.0.0.0:0")
+	}
+	if code := p.cmd.ProcessState.ExitCode(); code != exitConfig || !strings.Contains(p.err.String(), "loopback") {
+		t.Errorf("exit code %d after %s, want %d", code, p.err.String(), exitConfig)
+	}
+}
+
+func TestTheProgramNeedsNoRights(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to become nobody; as another user every test runs without rights")
+	}
+	if err := os.Chmod(programs, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l := startLab(t)
+	env := l.env("TMPDIR=" + os.TempDir())
+	s := awaitSidecar(startAs(t, &syscall.Credential{Uid: nobody, Gid: nobody}, "meshlink", env, "--lab"))
+	until(t, "meshlink is ready as nobody", 10*time.Second, func() bool { return s.statusCode("/readyz") == 200 })
+	client, home := s.open("gpu"), l.accept()
+	io.WriteString(client, "question")
+	client.CloseWrite()
+	expectAll(t, home, "question")
+	info, err := os.Stat(fmt.Sprintf("/proc/%d", s.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner := info.Sys().(*syscall.Stat_t).Uid; owner != nobody {
+		t.Errorf("it runs as user %d, want %d", owner, nobody)
+	}
+	if _, code := s.end(syscall.SIGTERM, 15*time.Second); code != exitOK {
+		t.Errorf("exit code %d after SIGTERM, want %d", code, exitOK)
 	}
 }
