@@ -12,6 +12,9 @@ const partsSchema = z.object({
   python: z.string().optional(),
   model: z.string().optional(),
   page: z.string().optional(),
+  headscale: z.string().optional(),
+  tailscaled: z.string().optional(),
+  tailscale: z.string().optional(),
 })
 
 /** What set-up has provided: absolute paths. */

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -108,12 +109,26 @@ func TestTunnelsOpenWhileTheMapStreamsAreCut(t *testing.T) {
 	s.open("gpu")
 }
 
+func TestNewsThatTheControlPlaneHoldsBackArriveWhenItSpeaksAgain(t *testing.T) {
+	t.Parallel()
+	l := startLab(t)
+	s := startReadySidecar(t, l.env())
+	l.accepting()
+	l.fault("hold-streams")
+	l.fault("hide?node=home-gpu")
+	for range 50 { // news that were not held back would come in between
+		s.open("gpu").Close()
+	}
+	l.fault("hold-streams?on=false")
+	s.awaitCode("gpu", codes.PeerMissing, 10*time.Second)
+}
+
 func TestAPortThatTheHomesPacketFilterClosesTimesOutAndIsNotCalledOffline(t *testing.T) {
 	t.Parallel()
 	l := startLab(t)
 	s := startReadySidecar(t, l.env())
 	l.fault("deny?node=home-gpu&port=80")
-	_, status, code := s.connect("gpu")
+	status, code := s.untilRefused("gpu")
 	if status != 504 || code != codes.DialTimeout && code != codes.ACLTimeout {
 		t.Errorf("the filtered port: %d %s, want 504 and a time-out", status, code)
 	}
@@ -123,4 +138,19 @@ func TestAPortThatTheHomesPacketFilterClosesTimesOutAndIsNotCalledOffline(t *tes
 	if _, body := s.get("/v1/status"); !strings.Contains(body, string(code)) {
 		t.Errorf("the status has no last error %s: %s", code, body)
 	}
+}
+
+// untilRefused asks for tunnels until the first one is refused: the home is told of
+// a change, but when it has heard it nobody says.
+func (s *sidecar) untilRefused(name string) (status int, code codes.Code) {
+	s.t.Helper()
+	until(s.t, "CONNECT "+name+" is refused", 30*time.Second, func() bool {
+		var conn *net.TCPConn
+		conn, status, code = s.connect(name)
+		if conn != nil {
+			conn.Close()
+		}
+		return conn == nil
+	})
+	return status, code
 }

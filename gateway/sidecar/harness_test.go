@@ -40,6 +40,9 @@ func buildAndRun(m *testing.M) int {
 	defer os.RemoveAll(folder)
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", folder, ".", "./lab")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if raceBuild {
+		build = exec.Command("go", "build", "-race", "-o", folder, ".", "./lab")
+	}
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		return 1
@@ -91,7 +94,7 @@ func startAs(t *testing.T, user *syscall.Credential, name string, env []string, 
 		path = filepath.Join(programs, name)
 	}
 	p.cmd = exec.Command(path, args...)
-	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir()}, env...)
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + t.TempDir(), "GORACE=halt_on_error=1 exitcode=66"}, env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	stdin, err := p.cmd.StdinPipe()
@@ -107,6 +110,9 @@ func startAs(t *testing.T, user *syscall.Credential, name string, env []string, 
 		p.kill()
 		if t.Failed() {
 			t.Logf("%s said:\n%s", name, p.err.String())
+		}
+		if strings.Contains(p.err.String(), "DATA RACE") {
+			t.Errorf("%s has a data race:\n%s", name, p.err.String())
 		}
 		if strings.Contains(p.out.String()+p.err.String(), "LABsecret") {
 			t.Errorf("%s printed the auth key:\n%s%s", name, p.out.String(), p.err.String())

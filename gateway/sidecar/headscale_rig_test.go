@@ -20,14 +20,20 @@ import (
 // rig is a real headscale with a relay of the lab, on loopback. Its state is in a
 // folder, so that it can be stopped and started again as the same one.
 type rig struct {
-	t        *testing.T
-	binary   string
-	folder   string
-	url      string
-	process  *process
-	home     *process
-	backend  *net.TCPListener
-	keysMade int
+	t       *testing.T
+	binary  string
+	folder  string
+	url     string
+	process *process
+	home    *process
+	backend *net.TCPListener
+}
+
+// in is the rig for a subtest, which fails in its own name.
+func (r *rig) in(t *testing.T) *rig {
+	here := *r
+	here.t = t
+	return &here
 }
 
 // gatewayMayUsePort80 lets the gateway reach the home's port 80 and nothing else.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -16,7 +17,15 @@ const neverDirect = "TS_DEBUG_NEVER_DIRECT_UDP=1"
 func TestAWayByTheRelayAloneIsCalledThatAndWarnedOf(t *testing.T) {
 	t.Parallel()
 	l := startLab(t)
-	s := startReadySidecar(t, l.env(neverDirect))
+	expectRelayed(t, l, neverDirect)
+	l.home.end(syscall.SIGTERM, 5*time.Second)
+	l.startHome("--no-direct")
+	expectRelayed(t, l)
+}
+
+func expectRelayed(t *testing.T, l *lab, env ...string) {
+	t.Helper()
+	s := startReadySidecar(t, l.env(env...))
 	client, home := s.open("gpu"), l.accept()
 	io.WriteString(home, "by the relay")
 	home.Close()
@@ -28,6 +37,7 @@ func TestAWayByTheRelayAloneIsCalledThatAndWarnedOf(t *testing.T) {
 	if warnings := s.document().Warnings; !slices.ContainsFunc(warnings, func(w Warning) bool { return w.Code == "derp_only" && w.Fix != "" }) {
 		t.Errorf("warnings are %+v, want derp_only", warnings)
 	}
+	s.end(syscall.SIGTERM, stopLimit)
 }
 
 func TestANodeThatMayOnlyUseTCP443GoesByTheRelay(t *testing.T) {

@@ -28,7 +28,7 @@ func TestSIGTERMLetsAnOpenTunnelFinishAndRefusesNewOnes(t *testing.T) {
 	home.Close()
 	expectAll(t, client, "the end of the answer")
 	client.Close()
-	if took, code := s.end(syscall.SIGTERM, stopLimit); code != 0 || took > 2*time.Second {
+	if took, code := s.end(syscall.SIGTERM, stopLimit); code != 0 || took > slowdown*2*time.Second {
 		t.Errorf("ended %s after the last tunnel with exit code %d, want soon and 0", took, code)
 	}
 }
@@ -60,7 +60,7 @@ func TestSIGTERMEndsWithinItsBudgetWithAHangingTunnelAndControlDead(t *testing.T
 func TestSIGTERMEndsAtOnceWhenNothingIsOpen(t *testing.T) {
 	l := startLab(t)
 	s := startReadySidecar(t, l.env())
-	if took, code := s.end(syscall.SIGTERM, stopLimit); took > time.Second || code != 0 {
+	if took, code := s.end(syscall.SIGTERM, stopLimit); took > slowdown*time.Second || code != 0 {
 		t.Errorf("ended after %s with exit code %d, want less than 1 s and 0", took, code)
 	}
 }
@@ -71,7 +71,7 @@ func TestSIGTERMEndsSoonBeforeTheTailnetWasEverJoined(t *testing.T) {
 	l.control.kill()
 	s := startSidecar(t, l.env())
 	s.awaitCode("gpu", codes.ControlUnreachable, 5*time.Second)
-	if took, code := s.end(syscall.SIGTERM, stopLimit); took > 2*time.Second || code != 0 {
+	if took, code := s.end(syscall.SIGTERM, stopLimit); took > slowdown*2*time.Second || code != 0 {
 		t.Errorf("ended after %s with exit code %d, want less than 2 s and 0", took, code)
 	}
 }

@@ -1,11 +1,26 @@
 import { existsSync, globSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { check, goTests, nodeTests, type Stage, type Tally } from './stages.ts'
+import { readParts, requirePart } from '../dev/parts.ts'
+import {
+  addUp,
+  check,
+  goLint,
+  goRaceTests,
+  goTests,
+  nodeTests,
+  provideParts,
+  type Stage,
+  type Tally,
+} from './stages.ts'
 
 const help = `npm test [-- --quick] [-- --only STAGE[,STAGE]]
 
-Stages, in order: check, go, unit, build, wire, chain, page, bundle, setup.
---quick leaves out: bundle (the same end-to-end tests on the bundle) and setup (a cold set-up on a fresh clone).
+Stages, in order: check, go, unit, build, wire, chain, page, bundle, mesh, race, setup.
+--quick leaves out:
+  bundle  the same end-to-end tests on the bundle
+  mesh    a real headscale and Tailscale's own programs, half a minute, and four more where they must be built
+  race    the Go tests under the race detector: one minute, and two more the first time
+  setup   a cold set-up on a fresh clone
 `
 
 const source = 'gateway/src/main.ts'
@@ -13,19 +28,24 @@ const bundle = 'gateway/dist/main.mjs'
 const wireTests = ['gateway/test/*.wire.test.ts']
 const chainTests = ['gateway/test/*.chain.test.ts']
 const onBundle = { HEARTH_TEST_ENTRY: bundle, HEARTH_TEST_CLI: 'gateway/dist/cli.mjs', HEARTH_ALLOW_UNSAFE_NODE: '1' }
+const sidecar = 'gateway/sidecar'
+const onHeadscale = '^TestHeadscale'
+/** They wait more than they work, each with processes of its own. */
+const sideBySide = ['-parallel', '4']
+const withoutHeadscale = [...sideBySide, '-skip', onHeadscale]
 const minuteMs = 60_000
 
 function stages(): readonly Stage[] {
   return [
     { name: 'check', run: () => check() },
-    { name: 'go', run: () => goTests('gateway/sidecar') },
+    { name: 'go', run: async () => addUp([await goLint(sidecar), await goTests(sidecar, withoutHeadscale)]) },
     {
       name: 'unit',
       run: () =>
         nodeTests(
           files(
             ['gateway/{src,dev,test}/**/*.test.{ts,mjs}', 'client-web/{src,.}/**/*.test.ts'],
-            /\.(wire|chain|e2e)\.test\.|node_modules/,
+            /\.(wire|chain|mesh|e2e)\.test\.|node_modules/,
           ),
         ),
     },
@@ -34,12 +54,30 @@ function stages(): readonly Stage[] {
     { name: 'chain', run: () => nodeTests(files(chainTests), { HEARTH_TEST_ENTRY: source }, 1) },
     { name: 'page', run: () => nodeTests(files(['client-web/e2e/*.e2e.test.ts']), {}, 1) },
     { name: 'bundle', run: () => nodeTests(files([...wireTests, ...chainTests]), onBundle, 1), slow: true },
+    { name: 'mesh', run: meshTests, slow: true },
+    { name: 'race', run: () => goRaceTests(sidecar, withoutHeadscale), slow: true },
     {
       name: 'setup',
       run: () => nodeTests(files(['gateway/test/setup.e2e.test.ts']), {}, 1, 25 * minuteMs),
       slow: true,
     },
   ]
+}
+
+/** What needs other people's programs: a headscale, and the Tailscale that some keep beside the gateway. */
+async function meshTests(): Promise<Tally> {
+  const provided = await provideParts(['headscale', 'stock'])
+  if (provided.failed > 0) return provided
+  const parts = readParts()
+  const env = {
+    HEARTH_HEADSCALE: requirePart(parts, 'headscale'),
+    HEARTH_TAILSCALED: requirePart(parts, 'tailscaled'),
+    HEARTH_TAILSCALE: requirePart(parts, 'tailscale'),
+  }
+  const onGo = await goTests(sidecar, [...sideBySide, '-run', onHeadscale], env)
+  const meshFiles = files(['gateway/test/*.mesh.test.ts'])
+  const onNode = meshFiles.length === 0 ? [] : [await nodeTests(meshFiles, { HEARTH_TEST_ENTRY: source, ...env }, 1)]
+  return addUp([provided, onGo, ...onNode])
 }
 
 function files(patterns: readonly string[], except = /node_modules/): readonly string[] {
@@ -67,15 +105,16 @@ async function main(): Promise<void> {
   const chosen = stages().filter(({ name, slow }) =>
     only === undefined ? !(values.quick && slow === true) : only.includes(name),
   )
-  const total: Tally = { passed: 0, failed: 0, skipped: 0 }
+  const tallies: Tally[] = []
   for (const stage of chosen) {
     const startedAt = performance.now()
     process.stdout.write(`\n■ ${stage.name}\n`)
     const tally = await stage.run()
-    for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += tally[key]
+    tallies.push(tally)
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
     process.stdout.write(`  ${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped in ${seconds} s\n`)
   }
+  const total = addUp(tallies)
   process.stdout.write(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`)
   process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0
 }

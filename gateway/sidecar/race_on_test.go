@@ -1,0 +1,9 @@
+//go:build race
+
+package main
+
+// raceBuild is set when the tests, and so the programs they start, look for data races.
+const raceBuild = true
+
+// slowdown is how much longer things may take than they are promised to.
+const slowdown = 4
