@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"hearth.dev/meshlink/internal/gap"
 )
 
 func TestTheEchoOfTheHomeIsJudgedByWhatComesBack(t *testing.T) {
@@ -70,7 +72,7 @@ func TestWhoeverAsksAtOnceSharesOneMeasurementAndNoTwoRunTogether(t *testing.T) 
 	synctest.Test(t, func(t *testing.T) {
 		gpu, exp := Upstream{Name: "gpu"}, Upstream{Name: "exp"}
 		metrics := newMetrics([]Upstream{gpu, exp})
-		prober := newBulkProber(Config{Net: NetConfig{Bulk: BulkAuto}}, nil, nil, newPathProber(nil, nil, metrics), metrics, slog.New(slog.DiscardHandler))
+		prober := newBulkProber(Config{Net: NetConfig{Bulk: BulkAuto}}, nil, nil, newPathProber([]Upstream{gpu, exp}, nil, nil, nil, metrics, gap.Off()), metrics, slog.New(slog.DiscardHandler))
 		var running, measurements atomic.Int64
 		prober.measure = func(context.Context, Upstream) BulkResult {
 			began := time.Now()

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"hearth.dev/meshlink/internal/auth"
 )
@@ -33,6 +34,7 @@ type Config struct {
 	StateDir    string
 	MemoryLimit int64 // bytes; 0 follows the container
 	MaxTunnels  int
+	PeerWatch   time.Duration
 	Net         NetConfig
 	Lab         bool
 	Without     map[string]bool // cures that the lab switched off
@@ -78,6 +80,7 @@ func readConfig(getenv func(string) string, lab bool) (Config, error) {
 		StateDir:    r.value("MESH_STATE_DIR", filepath.Join(os.TempDir(), fmt.Sprintf("meshlink-%d", os.Getpid()))),
 		MemoryLimit: r.memoryLimit(),
 		MaxTunnels:  r.maxTunnels(),
+		PeerWatch:   r.peerWatch(),
 		Net:         r.net(),
 		Lab:         lab,
 	}

@@ -2,24 +2,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"sync"
 	"time"
 
 	"hearth.dev/meshlink/internal/codes"
 	"hearth.dev/meshlink/internal/pipe"
-)
-
-const (
-	answerTimeout  = 5 * time.Second
-	lingerTimeout  = 500 * time.Millisecond
-	lingerBytesMax = 64 << 10
 )
 
 var errDrained = errors.New("the drain time is over")
@@ -28,6 +19,8 @@ var errDrained = errors.New("the drain time is over")
 type ConnectServer struct {
 	upstreams  map[string]Upstream
 	dialer     *Dialer
+	paths      *PathProber
+	tunnels    *TunnelTable
 	metrics    *Metrics
 	log        *slog.Logger
 	maxTunnels int
@@ -36,20 +29,20 @@ type ConnectServer struct {
 	draining bool
 	open     int
 	idle     chan struct{} // closed while draining once the last tunnel has ended
-	// cut ends every tunnel.
-	cut    context.CancelCauseFunc
-	cutCtx context.Context
+	// stopped ends with the server; it ends every dial and tunnel that is under way.
+	stopped context.Context
+	stop    context.CancelCauseFunc
 }
 
-func newConnectServer(config Config, dialer *Dialer, metrics *Metrics, log *slog.Logger) *ConnectServer {
+func newConnectServer(config Config, dialer *Dialer, paths *PathProber, tunnels *TunnelTable, metrics *Metrics, log *slog.Logger) *ConnectServer {
 	upstreams := map[string]Upstream{}
 	for _, upstream := range config.Upstreams {
 		upstreams[upstream.Name] = upstream
 	}
-	cutCtx, cut := context.WithCancelCause(context.Background())
+	stopped, stop := context.WithCancelCause(context.Background())
 	return &ConnectServer{
-		upstreams: upstreams, dialer: dialer, metrics: metrics, log: log, maxTunnels: config.MaxTunnels,
-		idle: make(chan struct{}), cut: cut, cutCtx: cutCtx,
+		upstreams: upstreams, dialer: dialer, paths: paths, tunnels: tunnels, metrics: metrics, log: log, maxTunnels: config.MaxTunnels,
+		idle: make(chan struct{}), stopped: stopped, stop: stop,
 	}
 }
 
@@ -99,17 +92,19 @@ func (s *ConnectServer) tunnel(conn *net.TCPConn, name string) error {
 	if !known {
 		return codes.Fail(codes.UnknownUpstream, "no upstream is called "+name)
 	}
-	far, err := s.dialWhileWanted(conn, upstream)
+	far, peer, err := s.dialWhileWanted(conn, upstream)
 	if err != nil {
 		return err
 	}
-	if err := s.accept(conn); err != nil {
+	ctx, tunnel := s.tunnels.add(s.stopped, name, peer)
+	defer s.tunnels.remove(tunnel)
+	if err := s.accept(conn, tunnel); err != nil {
 		far.Close()
 		return context.Canceled
 	}
 	s.metrics.tunnelOpened()
 	counts := s.metrics.upstream(name)
-	err = pipe.Both(s.cutCtx, conn, far, pipe.Counters{AToB: &counts.sent, BToA: &counts.received})
+	err = pipe.Both(ctx, conn, far, pipe.Counters{AToB: &counts.sent, BToA: &counts.received, Clocks: &tunnel.Clocks})
 	counts.lastTraffic.Store(time.Now().UnixNano())
 	s.metrics.tunnelClosed(err != nil)
 	if err != nil {
@@ -118,20 +113,10 @@ func (s *ConnectServer) tunnel(conn *net.TCPConn, name string) error {
 	return nil
 }
 
-func (s *ConnectServer) accept(conn net.Conn) error {
-	if err := conn.SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
-		return err
-	}
-	if _, err := io.WriteString(conn, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
-		return err
-	}
-	return conn.SetDeadline(time.Time{})
-}
-
 // dialWhileWanted dials for as long as the client waits in silence. A client
 // that leaves ends the dial; one that speaks too early is refused.
-func (s *ConnectServer) dialWhileWanted(conn net.Conn, upstream Upstream) (pipe.Conn, error) {
-	ctx, cancel := context.WithCancelCause(s.cutCtx)
+func (s *ConnectServer) dialWhileWanted(conn net.Conn, upstream Upstream) (pipe.Conn, Peer, error) {
+	ctx, cancel := context.WithCancelCause(s.stopped)
 	defer cancel(nil)
 	watched := make(chan struct{})
 	go func() {
@@ -144,7 +129,7 @@ func (s *ConnectServer) dialWhileWanted(conn net.Conn, upstream Upstream) (pipe.
 			cancel(context.Canceled)
 		}
 	}()
-	far, err := s.dialer.dial(ctx, upstream)
+	far, peer, err := s.dialAwake(ctx, upstream)
 	conn.SetReadDeadline(time.Unix(1, 0))
 	<-watched
 	conn.SetReadDeadline(time.Time{})
@@ -153,29 +138,22 @@ func (s *ConnectServer) dialWhileWanted(conn net.Conn, upstream Upstream) (pipe.
 			far.Close()
 		}
 		if errors.Is(context.Cause(ctx), errDrained) {
-			return nil, codes.Fail(codes.Draining, "shutting down")
+			return nil, peer, codes.Fail(codes.Draining, "shutting down")
 		}
-		return nil, context.Cause(ctx)
+		return nil, peer, context.Cause(ctx)
 	}
-	return far, err
+	return far, peer, err
 }
 
-// refuse writes the one shape of refusal and lets the client read it.
-func (s *ConnectServer) refuse(conn *net.TCPConn, trouble *codes.Error) {
-	s.metrics.refusal(trouble.Code)
-	s.log.Info("tunnel refused", "code", trouble.Code, "detail", trouble.Detail)
-	meaning := trouble.Code.Meaning()
-	body, err := json.Marshal(map[string]string{"code": string(trouble.Code), "message": meaning.Public})
-	if err != nil {
-		return
+// dialAwake dials after a sleep only once the way is known to work again.
+func (s *ConnectServer) dialAwake(ctx context.Context, upstream Upstream) (pipe.Conn, Peer, error) {
+	if trouble := s.paths.awaitThaw(ctx, upstream); trouble != nil {
+		if ctx.Err() == nil {
+			s.metrics.upstream(upstream.Name).setError(trouble)
+		}
+		return nil, Peer{}, trouble
 	}
-	conn.SetDeadline(time.Now().Add(answerTimeout))
-	fmt.Fprintf(conn, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
-		meaning.Status, http.StatusText(meaning.Status), len(body), body)
-	conn.CloseWrite()
-	// Closing with unread bytes would reset the connection and take the answer along.
-	conn.SetReadDeadline(time.Now().Add(lingerTimeout))
-	io.CopyN(io.Discard, conn, lingerBytesMax)
+	return s.dialer.dial(ctx, upstream)
 }
 
 func (s *ConnectServer) enter() *codes.Error {
@@ -229,8 +207,8 @@ func (s *ConnectServer) Finish(timeout time.Duration) (left int) {
 	case <-s.idle:
 	case <-timer.C:
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cut(errDrained)
-	return s.open
+	cut := s.tunnels.cut(s.tunnels.all(), codes.Fail(codes.Draining, "the drain time is over"))
+	s.stop(errDrained) // and with it what opened meanwhile
+	s.metrics.tunnelsCut(codes.Draining, cut)
+	return cut
 }

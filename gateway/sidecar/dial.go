@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hearth.dev/meshlink/internal/codes"
+	"hearth.dev/meshlink/internal/gap"
 	"hearth.dev/meshlink/internal/pipe"
 )
 
@@ -31,84 +32,122 @@ const (
 // Dialer opens connections to upstreams and keeps the counters of its tries.
 type Dialer struct {
 	tailnet *Tailnet
+	book    *PeerBook
 	metrics *Metrics
+	sleep   *gap.Detector
 	log     *slog.Logger
+	tries   []time.Duration
+	watched bool // connections ask the home whether it still knows them
+}
+
+func newDialer(config Config, tailnet *Tailnet, metrics *Metrics, sleep *gap.Detector, log *slog.Logger) *Dialer {
+	tries := dialTries
+	if config.without("dial-retries") {
+		tries = tries[:1]
+	}
+	return &Dialer{tailnet: tailnet, book: newPeerBook(), metrics: metrics, sleep: sleep, log: log, tries: tries, watched: !config.without("peer-watch")}
 }
 
 // dial opens a connection to upstream or returns a *codes.Error. It gives up after
 // twenty seconds, or when ctx ends.
-func (d *Dialer) dial(ctx context.Context, upstream Upstream) (pipe.Conn, error) {
+func (d *Dialer) dial(ctx context.Context, upstream Upstream) (pipe.Conn, Peer, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTotal)
 	defer cancel()
 	counts := d.metrics.upstream(upstream.Name)
 	started := time.Now()
-	conn, tries, err := d.try(ctx, upstream)
+	conn, peer, tries, err := d.try(ctx, upstream)
 	counts.retried.Add(int64(max(tries-1, 0)))
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
-			counts.failed.Add(1)
-			trouble := codes.From(err)
-			counts.setError(trouble)
-			counts.silent.Store(trouble.Code == codes.DialTimeout || trouble.Code == codes.PeerOffline)
+			err = d.failed(codes.From(err), started, counts)
 		}
-		return nil, err
+		return nil, peer, err
 	}
 	counts.ok.Add(1)
 	counts.silent.Store(false)
 	d.metrics.dialTime(time.Since(started))
-	return conn, nil
+	return conn, peer, nil
 }
 
-func (d *Dialer) try(ctx context.Context, upstream Upstream) (conn pipe.Conn, tries int, err error) {
+// failed counts a failed dial. One that this process slept through had no chance:
+// its deadline passed meanwhile.
+func (d *Dialer) failed(trouble *codes.Error, started time.Time, counts *UpstreamCounts) *codes.Error {
+	silent := trouble.Code.NoAnswer()
+	if silent && d.sleep.Look(time.Now()).After(started) {
+		trouble = codes.Fail(codes.Frozen, "slept during the dial: "+trouble.Detail)
+	}
+	counts.failed.Add(1)
+	counts.setError(trouble)
+	counts.silent.Store(silent)
+	return trouble
+}
+
+func (d *Dialer) try(ctx context.Context, upstream Upstream) (conn pipe.Conn, peer Peer, tries int, err error) {
 	trouble := codes.Fail(codes.DialTimeout, "no try was made")
 	tried := map[netip.Addr]bool{}
-	for tries < len(dialTries) {
-		peer, err := d.find(ctx, upstream, tries)
+	var answers <-chan bool
+	for tries < len(d.tries) {
+		peer, err = d.find(ctx, upstream, tries)
 		if err != nil {
-			return nil, tries, err
+			return nil, peer, tries, err
 		}
 		if tried[peer.IP] && !peer.Online {
-			return nil, tries, codes.Fail(codes.PeerOffline, peer.HostName+" is offline and did not answer: "+trouble.Detail)
+			return nil, peer, tries, codes.Fail(codes.PeerOffline, peer.HostName+" is offline and did not answer: "+trouble.Detail)
 		}
 		tried[peer.IP] = true
-		conn, err := d.tryOnce(ctx, peer, upstream, dialTries[tries])
+		if tries == len(d.tries)-1 {
+			answers = d.pingAside(ctx, peer)
+		}
+		conn, err = d.tryOnce(ctx, peer, upstream, d.tries[tries])
 		tries++
 		if err == nil {
-			return conn, tries, nil
+			return conn, peer, tries, nil
 		}
 		trouble = codes.From(err)
 		switch {
 		case ctx.Err() != nil:
-			return nil, tries, endOf(ctx, trouble)
-		case trouble.Code == codes.Refused || tries == len(dialTries):
-			return nil, tries, trouble
+			return nil, peer, tries, endOf(ctx, trouble)
+		case trouble.Code == codes.Refused:
+			return nil, peer, tries, trouble
+		case tries == len(d.tries):
+			return nil, peer, tries, d.explain(ctx, peer, trouble, answers)
 		}
 		d.log.Debug("dial failed, trying again", "upstream", upstream.Name, "try", tries, "detail", trouble.Detail)
 		if peer.Online && !pauseFor(ctx, rand.N(dialPauseMax)) {
-			return nil, tries, endOf(ctx, trouble)
+			return nil, peer, tries, endOf(ctx, trouble)
 		}
 	}
-	return nil, tries, trouble
+	return nil, peer, tries, trouble
+}
+
+// peers returns the candidates of upstream as they are now, the one to try first
+// at the front. There is at least one.
+func (d *Dialer) peers(ctx context.Context, upstream Upstream) (*Member, []Peer, error) {
+	member, err := d.tailnet.Joined(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	status, err := member.networkMap(ctx)
+	if ctx.Err() != nil {
+		return nil, nil, endOf(ctx, codes.Fail(codes.DialTimeout, ctx.Err().Error()))
+	}
+	if err != nil {
+		return nil, nil, codes.Fail(codes.NotReady, err.Error())
+	}
+	peers := candidates(upstream, status)
+	if len(peers) == 0 {
+		return nil, nil, codes.Fail(codes.PeerMissing, "no peer of the tailnet matches "+upstream.selector())
+	}
+	return member, d.book.order(upstream.Name, peers), nil
 }
 
 // find resolves upstream anew at each try; later tries take the next candidate.
 func (d *Dialer) find(ctx context.Context, upstream Upstream, try int) (Peer, error) {
-	member, err := d.tailnet.Joined(ctx)
+	_, peers, err := d.peers(ctx, upstream)
 	if err != nil {
 		return Peer{}, err
 	}
-	status, err := member.networkMap(ctx)
-	if err != nil {
-		return Peer{}, codes.Fail(codes.NotReady, err.Error())
-	}
-	peers := candidates(upstream, status)
-	if len(peers) == 0 {
-		return Peer{}, codes.Fail(codes.PeerMissing, "no peer of the tailnet matches "+upstream.selector())
-	}
-	if online := countOnline(peers); online > 0 {
-		return peers[try%online], nil
-	}
-	return peers[0], nil
+	return peers[try%max(1, countOnline(peers))], nil
 }
 
 // tryOnce makes one try of at most timeout. It ends early when the peer is, or
@@ -129,7 +168,14 @@ func (d *Dialer) tryOnce(ctx context.Context, peer Peer, upstream Upstream, time
 	if d.metrics.upstream(upstream.Name).silent.Load() {
 		knock(ctx, member, peer)
 	}
-	return member.dial(ctx, netip.AddrPortFrom(peer.IP, upstream.Port))
+	conn, err := member.dial(ctx, netip.AddrPortFrom(peer.IP, upstream.Port))
+	d.book.dialled(peer.PublicKey, err == nil || codes.From(err).Code == codes.Refused)
+	if err == nil && d.watched {
+		if err := keepAlive(conn); err != nil {
+			d.log.Warn("a home that restarts will leave this tunnel hanging", "error", err.Error())
+		}
+	}
+	return conn, err
 }
 
 // knock pings a peer that did not answer the last time until it does, for at most

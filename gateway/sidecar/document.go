@@ -20,6 +20,7 @@ type Document struct {
 	Self      *SelfDocument      `json:"self"` // null while not in the tailnet
 	Control   ControlDocument    `json:"control"`
 	Net       NetDocument        `json:"net"`
+	Freeze    FreezeDocument     `json:"freeze"`
 	Tunnels   TunnelDocument     `json:"tunnels"`
 	Upstreams []UpstreamDocument `json:"upstreams"`
 	Warnings  []Warning          `json:"warnings"`
@@ -66,20 +67,38 @@ type TunnelDocument struct {
 
 // UpstreamDocument is one upstream and the way to it.
 type UpstreamDocument struct {
-	Name           string        `json:"name"`
-	Node           string        `json:"node"`
-	IP             string        `json:"ip"`
-	Online         bool          `json:"online"`
-	Path           string        `json:"path"` // direct, peer_relay, derp or none
-	Endpoint       string        `json:"endpoint"`
-	Derp           string        `json:"derp"`
-	RTTMs          *float64      `json:"rttMs"`
-	LastHandshakeS *int64        `json:"lastHandshakeS"`
-	Rx             int64         `json:"rx"`
-	Tx             int64         `json:"tx"`
-	Dials          DialsDocument `json:"dials"`
-	Bulk           *BulkDocument `json:"bulk"` // null before the first measurement
-	LastError      *failure      `json:"lastError"`
+	Name           string   `json:"name"`
+	Node           string   `json:"node"`
+	IP             string   `json:"ip"`
+	Online         bool     `json:"online"`
+	Path           string   `json:"path"` // direct, peer_relay, derp or none
+	Endpoint       string   `json:"endpoint"`
+	Derp           string   `json:"derp"`
+	RTTMs          *float64 `json:"rttMs"`
+	LastHandshakeS *int64   `json:"lastHandshakeS"`
+	Rx             int64    `json:"rx"`
+	Tx             int64    `json:"tx"`
+	Tunnels        int      `json:"tunnels"` // open now
+	// Candidates are all peers that the upstream may mean, the one in use first.
+	Candidates []CandidateDocument `json:"candidates"`
+	Dials      DialsDocument       `json:"dials"`
+	Bulk       *BulkDocument       `json:"bulk"` // null before the first measurement
+	LastError  *failure            `json:"lastError"`
+}
+
+// CandidateDocument is a peer that an upstream may mean.
+type CandidateDocument struct {
+	Node   string   `json:"node"`
+	IP     string   `json:"ip"`
+	Online bool     `json:"online"`
+	RTTMs  *float64 `json:"rttMs"` // null while not known
+}
+
+// FreezeDocument tells how this process slept.
+type FreezeDocument struct {
+	Count    int     `json:"count"`
+	LastGapS float64 `json:"lastGapS"`
+	Checking bool    `json:"checking"` // no upstream has answered since
 }
 
 // DialsDocument counts the dials of an upstream.
@@ -109,6 +128,7 @@ func (s *StatusServer) document(ctx context.Context) Document {
 		Auth:      authOf(view, time.Now()),
 		Net:       s.netDocument(ctx),
 		Control:   ControlDocument{view.controlDown == "", view.controlDown},
+		Freeze:    s.freezeDocument(),
 		Tunnels:   TunnelDocument{s.metrics.openNow.Load(), s.config.MaxTunnels},
 		Upstreams: []UpstreamDocument{},
 		Warnings:  []Warning{},
@@ -149,18 +169,25 @@ func selfOf(status *ipnstate.Status, joins int) *SelfDocument {
 func (s *StatusServer) upstreamDocument(upstream Upstream, status *ipnstate.Status) UpstreamDocument {
 	counts := s.metrics.upstream(upstream.Name)
 	document := UpstreamDocument{
-		Name:      upstream.Name,
-		Path:      "none",
-		Bulk:      s.bulk.Latest(upstream.Name).document(),
-		Dials:     DialsDocument{counts.ok.Load(), counts.retried.Load(), counts.failed.Load()},
-		LastError: counts.lastError.Load(),
+		Name:       upstream.Name,
+		Path:       "none",
+		Tunnels:    s.tunnels.countOf(upstream.Name),
+		Candidates: []CandidateDocument{},
+		Bulk:       s.bulk.Latest(upstream.Name).document(),
+		Dials:      DialsDocument{counts.ok.Load(), counts.retried.Load(), counts.failed.Load()},
+		LastError:  counts.lastError.Load(),
 	}
 	if status == nil {
 		return document
 	}
-	peers := candidates(upstream, status)
+	peers := s.book.order(upstream.Name, candidates(upstream, status))
 	if len(peers) == 0 {
 		return document
+	}
+	for _, peer := range peers {
+		document.Candidates = append(document.Candidates, CandidateDocument{
+			peer.HostName, peer.IP.String(), peer.Online, wayOf(peer, s.book.latest(peer.PublicKey)).rttMs(),
+		})
 	}
 	peer := peers[0]
 	document.Node, document.IP, document.Online = peer.HostName, peer.IP.String(), peer.Online
@@ -169,25 +196,15 @@ func (s *StatusServer) upstreamDocument(upstream Upstream, status *ipnstate.Stat
 		seconds := int64(time.Since(peer.LastHandshake).Seconds())
 		document.LastHandshakeS = &seconds
 	}
-	document.setPath(peer, s.paths.latest(upstream.Name))
+	way := wayOf(peer, s.book.latest(peer.PublicKey))
+	document.Path, document.Endpoint, document.Derp = way.Kind, way.Endpoint, way.Derp
+	document.RTTMs = way.rttMs()
 	return document
 }
 
-func (d *UpstreamDocument) setPath(peer Peer, measured PathResult) {
-	if measured.OK {
-		rtt := float64(measured.RTT.Microseconds()) / 1000
-		d.RTTMs = &rtt
-	}
-	switch {
-	case peer.CurAddr != "":
-		d.Path, d.Endpoint = "direct", peer.CurAddr
-	case peer.PeerRelay != "":
-		d.Path, d.Endpoint = "peer_relay", peer.PeerRelay
-	case measured.OK && measured.Endpoint != "":
-		d.Path, d.Endpoint = "direct", measured.Endpoint
-	case peer.Relay != "" && (measured.OK || peer.Active):
-		d.Path, d.Derp = "derp", peer.Relay
-	}
+func (s *StatusServer) freezeDocument() FreezeDocument {
+	count, last := s.sleep.Seen()
+	return FreezeDocument{count, last.Round(time.Millisecond).Seconds(), s.checking()}
 }
 
 func warningsOf(document Document) []Warning {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hearth.dev/meshlink/internal/codes"
+	"hearth.dev/meshlink/internal/gap"
 )
 
 func TestParseHeadAcceptsOnlyConnectToAPlainName(t *testing.T) {
@@ -125,7 +126,9 @@ func TestAClientThatLeavesDuringTheDialEndsIt(t *testing.T) {
 	metrics := newMetrics(config.Upstreams)
 	log := newLogger(io.Discard, 0)
 	tailnet := newTailnet(config, log, &redactor{out: io.Discard}) // never runs, so that a dial waits
-	connect := newConnectServer(config, &Dialer{tailnet: tailnet, metrics: metrics, log: log}, metrics, log)
+	dialer := newDialer(config, tailnet, metrics, gap.Off(), log)
+	tunnels := newTunnelTable()
+	connect := newConnectServer(config, dialer, newPathProber(config.Upstreams, tailnet, dialer, tunnels, metrics, gap.Off()), tunnels, metrics, log)
 	done := make(chan struct{})
 	go func() { defer close(done); connect.handle(server) }()
 	io.WriteString(client, "CONNECT gpu HTTP/1.1\r\n\r\n")
@@ -146,7 +149,9 @@ func TestBytesBeforeTheAnswerAreRefused(t *testing.T) {
 	metrics := newMetrics(config.Upstreams)
 	log := newLogger(io.Discard, 0)
 	tailnet := newTailnet(config, log, &redactor{out: io.Discard})
-	connect := newConnectServer(config, &Dialer{tailnet: tailnet, metrics: metrics, log: log}, metrics, log)
+	dialer := newDialer(config, tailnet, metrics, gap.Off(), log)
+	tunnels := newTunnelTable()
+	connect := newConnectServer(config, dialer, newPathProber(config.Upstreams, tailnet, dialer, tunnels, metrics, gap.Off()), tunnels, metrics, log)
 	go connect.handle(server)
 	io.WriteString(client, "CONNECT gpu HTTP/1.1\r\n\r\n")
 	time.AfterFunc(20*time.Millisecond, func() { io.WriteString(client, "GET / HTTP/1.1\r\n") })

@@ -28,9 +28,11 @@
 //	TS_HOSTNAME         name of the node (hearth-gateway)
 //	MESH_UPSTREAMS      gpu=tag:gpu:80,exp=name:host:1910
 //	MESH_ADDR           tunnels, loopback only (127.0.0.1:7080)
-//	MESH_STATUS_ADDR    /livez /startupz /readyz /v1/status /metrics POST /v1/drain (0.0.0.0:7071)
+//	MESH_STATUS_ADDR    /livez /startupz /readyz /v1/status /v1/tunnels/ID /metrics
+//	                    POST /v1/warm POST /v1/drain (0.0.0.0:7071)
 //	MESH_STATE_DIR      scratch folder (a new one in the temporary folder)
 //	MESH_MEMORY_LIMIT   soft limit of the memory in use: auto or a size (auto: by the container, at most 128MiB)
+//	MESH_PEER_WATCH_S   seconds of silence until a peer's tunnels are cut (12)
 //	MESH_MAX_TUNNELS    tunnels open at once (2048)
 //	MESH_LINKLOCAL_V4   auto, on or off: use IPv4 although 169.254.x.y is all there is (auto)
 //	MESH_MTU            largest packet inside the tailnet, 576 to 1500 bytes (1280)
@@ -55,6 +57,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"tailscale.com/envknob"
@@ -175,11 +178,18 @@ func link(ctx context.Context, config Config, facts netFacts, log *slog.Logger, 
 
 	metrics := newMetrics(config.Upstreams)
 	tailnet := newTailnet(config, log, redactor)
-	dialer := &Dialer{tailnet: tailnet, metrics: metrics, log: log}
-	paths := newPathProber(tailnet, dialer, metrics)
+	var measure atomic.Pointer[PathProber]
+	sleep := newSleepDetector(config, tailnet, &measure, log)
+	dialer := newDialer(config, tailnet, metrics, sleep, log)
+	tunnels := newTunnelTable()
+	paths := newPathProber(config.Upstreams, tailnet, dialer, tunnels, metrics, sleep)
+	measure.Store(paths)
 	bulk := newBulkProber(config, tailnet, dialer, paths, metrics, log)
-	connect := newConnectServer(config, dialer, metrics, log)
-	status := &StatusServer{config: config, tailnet: tailnet, connect: connect, paths: paths, bulk: bulk, facts: facts, metrics: metrics, started: time.Now()}
+	connect := newConnectServer(config, dialer, paths, tunnels, metrics, log)
+	status := &StatusServer{
+		config: config, tailnet: tailnet, connect: connect, paths: paths, book: dialer.book, tunnels: tunnels, sleep: sleep,
+		bulk: bulk, facts: facts, metrics: metrics, started: time.Now(),
+	}
 	statusHTTP := &http.Server{
 		Handler:           status.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -196,8 +206,13 @@ func link(ctx context.Context, config Config, facts netFacts, log *slog.Logger, 
 		defer close(left)
 		tailnet.Run(inTailnet)
 	}()
+	go sleep.Run(inTailnet)
 	go paths.Run(inTailnet, config.Upstreams)
+	if !config.without("peer-watch") {
+		go newPeerWatch(config, tailnet, tunnels, metrics, log).Run(inTailnet)
+	}
 	go bulk.Run(inTailnet, config.Upstreams)
+	go newStallWatch(config, tunnels, metrics, askBulk(bulk), log).Run(inTailnet)
 	failed := make(chan error, 2)
 	go func() { failed <- connect.Serve(data) }()
 	go func() { failed <- statusHTTP.Serve(statusListener) }()

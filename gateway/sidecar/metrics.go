@@ -16,10 +16,12 @@ import (
 type Metrics struct {
 	opened, aborted, openNow atomic.Int64
 	dialMicros, dials        atomic.Int64
+	pongs, lostPings         atomic.Int64
 	upstreams                map[string]*UpstreamCounts
 
 	mu      sync.Mutex
 	refused map[codes.Code]int64
+	cut     map[codes.Code]int64
 }
 
 // UpstreamCounts are the counters of one upstream.
@@ -40,7 +42,7 @@ type failure struct {
 }
 
 func newMetrics(upstreams []Upstream) *Metrics {
-	metrics := &Metrics{upstreams: map[string]*UpstreamCounts{}, refused: map[codes.Code]int64{}}
+	metrics := &Metrics{upstreams: map[string]*UpstreamCounts{}, refused: map[codes.Code]int64{}, cut: map[codes.Code]int64{}}
 	for _, upstream := range upstreams {
 		metrics.upstreams[upstream.Name] = new(UpstreamCounts)
 	}
@@ -71,6 +73,21 @@ func (m *Metrics) dialTime(took time.Duration) {
 	m.dials.Add(1)
 }
 
+func (m *Metrics) pinged(answered bool) {
+	if answered {
+		m.pongs.Add(1)
+	} else {
+		m.lostPings.Add(1)
+	}
+}
+
+// tunnelsCut counts tunnels that were reset from here.
+func (m *Metrics) tunnelsCut(code codes.Code, tunnels int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cut[code] += int64(tunnels)
+}
+
 func (m *Metrics) refusal(code codes.Code) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -95,7 +112,13 @@ func (m *Metrics) write(w io.Writer) {
 	for _, code := range slices.Sorted(maps.Keys(m.refused)) {
 		fmt.Fprintf(w, "meshlink_tunnels_refused_total{code=%q} %d\n", code, m.refused[code])
 	}
+	metric("meshlink_tunnels_cut_total", "counter", "Open tunnels that were reset from here, by code.")
+	for _, code := range slices.Sorted(maps.Keys(m.cut)) {
+		fmt.Fprintf(w, "meshlink_tunnels_cut_total{code=%q} %d\n", code, m.cut[code])
+	}
 	m.mu.Unlock()
+	metric("meshlink_pings_total", "counter", "Pings sent to measure ways and to watch peers, by result.")
+	fmt.Fprintf(w, "meshlink_pings_total{result=\"ok\"} %d\nmeshlink_pings_total{result=\"lost\"} %d\n", m.pongs.Load(), m.lostPings.Load())
 	m.writeUpstreams(w, metric)
 }
 

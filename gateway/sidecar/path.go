@@ -5,7 +5,10 @@ import (
 	"sync"
 	"time"
 
+	"tailscale.com/types/key"
+
 	"hearth.dev/meshlink/internal/codes"
+	"hearth.dev/meshlink/internal/gap"
 )
 
 // The first ping after a start is often lost, because the two sides do not know
@@ -13,7 +16,6 @@ import (
 var pingTries = []time.Duration{200 * time.Millisecond, 300 * time.Millisecond, time.Second}
 
 const (
-	pathAgeMax     = 2 * time.Second // older results are measured anew when somebody asks
 	pathPingTotal  = 2 * time.Second
 	keepWarmEvery  = 20 * time.Second
 	keepWarmFor    = 5 * time.Minute // after the last traffic
@@ -22,10 +24,12 @@ const (
 	warmLookEvery  = time.Second
 )
 
-// PathResult is the latest measurement of the way to an upstream.
+// PathResult is the latest measurement of the way to an upstream, or to a peer.
 type PathResult struct {
+	Began    time.Time
 	At       time.Time
 	OK       bool
+	Peer     key.NodePublic // who answered
 	RTT      time.Duration
 	Endpoint string // of the peer, when the path is direct
 	Relay    string // peer relay, when one is used
@@ -38,85 +42,106 @@ type PathProber struct {
 	tailnet *Tailnet
 	dialer  *Dialer
 	metrics *Metrics
-
-	mu      sync.Mutex
-	results map[string]*pathCell
+	tunnels *TunnelTable
+	sleep   *gap.Detector
+	cells   map[string]*pathCell
 }
 
 // pathCell lets one measurement at a time run for an upstream.
 type pathCell struct {
-	running sync.Mutex
-	latest  PathResult
-	mu      sync.Mutex
+	turn   chan struct{} // holds one token: whoever has it measures
+	mu     sync.Mutex
+	latest PathResult
 }
 
-func newPathProber(tailnet *Tailnet, dialer *Dialer, metrics *Metrics) *PathProber {
-	return &PathProber{tailnet: tailnet, dialer: dialer, metrics: metrics, results: map[string]*pathCell{}}
-}
-
-func (p *PathProber) cell(name string) *pathCell {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	cell, ok := p.results[name]
-	if !ok {
-		cell = new(pathCell)
-		p.results[name] = cell
+func newPathProber(upstreams []Upstream, tailnet *Tailnet, dialer *Dialer, tunnels *TunnelTable, metrics *Metrics, sleep *gap.Detector) *PathProber {
+	prober := &PathProber{tailnet: tailnet, dialer: dialer, tunnels: tunnels, metrics: metrics, sleep: sleep, cells: map[string]*pathCell{}}
+	for _, upstream := range upstreams {
+		cell := &pathCell{turn: make(chan struct{}, 1)}
+		cell.turn <- struct{}{}
+		prober.cells[upstream.Name] = cell
 	}
-	return cell
+	return prober
 }
 
 // latest returns what is known without asking anybody.
 func (p *PathProber) latest(name string) PathResult {
-	cell := p.cell(name)
+	cell := p.cells[name]
 	cell.mu.Lock()
 	defer cell.mu.Unlock()
 	return cell.latest
 }
 
-// fresh returns a good result younger than ageMax, or else measures. A dial that
-// failed since makes every older result worthless. It takes at most two seconds.
-func (p *PathProber) fresh(ctx context.Context, upstream Upstream, ageMax time.Duration) PathResult {
-	cell := p.cell(upstream.Name)
-	cell.running.Lock()
-	defer cell.running.Unlock()
-	latest := p.latest(upstream.Name)
-	failed := p.metrics.upstream(upstream.Name).lastError.Load()
-	if latest.OK && time.Since(latest.At) < ageMax && (failed == nil || failed.At.Before(latest.At)) {
-		return latest
-	}
+// measure pings every online candidate of upstream now, for at most two seconds.
+// Those who ask during a measurement share the one that follows.
+func (p *PathProber) measure(ctx context.Context, upstream Upstream) PathResult {
+	return p.measureSince(ctx, upstream, time.Now())
+}
+
+// measureSince is content with a measurement that began after since.
+func (p *PathProber) measureSince(ctx context.Context, upstream Upstream, since time.Time) PathResult {
 	ctx, cancel := context.WithTimeout(ctx, pathPingTotal)
 	defer cancel()
-	result := p.measure(ctx, upstream)
+	cell := p.cells[upstream.Name]
+	select {
+	case <-cell.turn:
+	case <-ctx.Done():
+		return PathResult{Began: since, At: time.Now(), Err: codes.Fail(codes.DialTimeout, "the measurement did not end in time")}
+	}
+	defer func() { cell.turn <- struct{}{} }()
+	if latest := p.latest(upstream.Name); !latest.Began.Before(since) {
+		return latest
+	}
+	result := p.ping(ctx, upstream)
 	cell.mu.Lock()
 	defer cell.mu.Unlock()
 	cell.latest = result
 	return result
 }
 
-func (p *PathProber) measure(ctx context.Context, upstream Upstream) PathResult {
-	result := PathResult{At: time.Now()}
-	for try, timeout := range pingTries {
-		peer, err := p.dialer.find(ctx, upstream, try)
+func (p *PathProber) ping(ctx context.Context, upstream Upstream) PathResult {
+	result := PathResult{Began: time.Now()}
+	for _, timeout := range pingTries {
+		member, peers, err := p.dialer.peers(ctx, upstream)
 		if err != nil {
-			result.Err = err
+			result.At, result.Err = time.Now(), err
 			return result
 		}
-		member, err := p.tailnet.Joined(ctx)
-		if err != nil {
-			result.Err = err
-			return result
+		asked := peers[:max(1, countOnline(peers))]
+		p.pingAll(ctx, member, asked, timeout)
+		for _, peer := range p.dialer.book.order(upstream.Name, asked) {
+			if answer := p.dialer.book.latest(peer.PublicKey); answer.OK && answer.Began.After(result.Began) {
+				return answer
+			}
 		}
-		pong, err := member.ping(ctx, peer.IP, timeout)
-		if err != nil {
-			result.Err = codes.Fail(codes.DialTimeout, "no pong from "+peer.HostName+": "+err.Error())
-			continue
-		}
-		return PathResult{
-			At: time.Now(), OK: true, RTT: time.Duration(pong.LatencySeconds * float64(time.Second)),
-			Endpoint: pong.Endpoint, Relay: pong.PeerRelay, Derp: pong.DERPRegionCode,
+		result.At, result.Err = time.Now(), codes.Fail(codes.DialTimeout, "no pong from "+peers[0].HostName)
+		if ctx.Err() != nil {
+			break
 		}
 	}
 	return result
+}
+
+// pingAll notes in the book who answers.
+func (p *PathProber) pingAll(ctx context.Context, member *Member, peers []Peer, timeout time.Duration) {
+	var pings sync.WaitGroup
+	for _, peer := range peers {
+		pings.Go(func() { p.dialer.book.pinged(peer.PublicKey, p.pingPeer(ctx, member, peer, timeout)) })
+	}
+	pings.Wait()
+}
+
+func (p *PathProber) pingPeer(ctx context.Context, member *Member, peer Peer, timeout time.Duration) PathResult {
+	began := time.Now()
+	pong, err := member.ping(ctx, peer.IP, timeout)
+	p.metrics.pinged(err == nil)
+	if err != nil {
+		return PathResult{Began: began, At: time.Now(), Err: err}
+	}
+	return PathResult{
+		Began: began, At: time.Now(), OK: true, Peer: peer.PublicKey, RTT: time.Duration(pong.LatencySeconds * float64(time.Second)),
+		Endpoint: pong.Endpoint, Relay: pong.PeerRelay, Derp: pong.DERPRegionCode,
+	}
 }
 
 // Run measures each upstream until it answers once, so that the first request
@@ -134,17 +159,31 @@ func (p *PathProber) keepWarm(ctx context.Context, upstream Upstream) {
 	wait := firstPathEvery
 	for pauseFor(ctx, wait) {
 		latest := p.latest(upstream.Name)
-		traffic := time.Unix(0, p.metrics.upstream(upstream.Name).lastTraffic.Load())
 		switch {
-		case !latest.OK:
+		case !p.answered(latest):
 			wait = min(2*wait, deadPathEvery)
-			if p.fresh(ctx, upstream, 0).OK {
+			if p.measure(ctx, upstream).OK {
 				wait = firstPathEvery
 			}
-		case time.Since(latest.At) > keepWarmEvery && time.Since(traffic) < keepWarmFor:
-			p.fresh(ctx, upstream, 0)
+		case time.Since(latest.At) > keepWarmEvery && time.Since(p.traffic(upstream.Name)) < keepWarmFor:
+			p.measure(ctx, upstream)
 		default:
 			wait = warmLookEvery
 		}
 	}
+}
+
+// traffic returns when bytes last went through a tunnel to the upstream called name.
+func (p *PathProber) traffic(name string) time.Time {
+	ended := time.Unix(0, p.metrics.upstream(name).lastTraffic.Load())
+	if open := p.tunnels.heard(name); open.After(ended) {
+		return open
+	}
+	return ended
+}
+
+// answered says whether a ping was answered that was sent since this process last
+// woke up.
+func (p *PathProber) answered(result PathResult) bool {
+	return result.OK && result.Began.After(p.sleep.Look(time.Now()))
 }

@@ -11,6 +11,8 @@ import (
 const (
 	drainTimeout = 4 * time.Second
 	leaveTimeout = 5200 * time.Millisecond
+	// tellTimeout leaves the clients of cut tunnels time to ask for the reason.
+	tellTimeout = 250 * time.Millisecond
 )
 
 // shutDown refuses new tunnels, lets the open ones end, and then takes the node
@@ -21,6 +23,9 @@ func shutDown(connect *ConnectServer, leaveTailnet context.CancelFunc, left <-ch
 	cut := connect.Finish(drainTimeout)
 	drained := time.Since(started)
 	leaveTailnet()
+	if cut > 0 {
+		defer func() { <-time.After(time.Until(started.Add(drained + tellTimeout))) }()
+	}
 	timer := time.NewTimer(leaveTimeout)
 	defer timer.Stop()
 	inOrder := true

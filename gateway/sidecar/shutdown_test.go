@@ -37,16 +37,23 @@ func TestSIGTERMEndsWithinItsBudgetWithAHangingTunnelAndControlDead(t *testing.T
 	t.Parallel()
 	l := startLab(t)
 	s := startReadySidecar(t, l.env())
-	client := s.open("gpu")
+	client, head := s.openNamed("gpu")
 	l.accept()
 	l.control.kill()
+	reason := make(chan TunnelEnd, 1)
+	go func() {
+		if _, err := client.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("the cut tunnel ended with %v, want a reset: a truncated answer must not look whole", err)
+		}
+		_, end := s.tunnel(head.Get("Mesh-Tunnel"))
+		reason <- end
+	}()
 	took, code := s.end(syscall.SIGTERM, 12*time.Second)
 	if took > stopLimit || code != 0 {
 		t.Errorf("ended after %s with exit code %d, want %s and 0", took, code, stopLimit)
 	}
-	client.SetReadDeadline(time.Now().Add(time.Second))
-	if _, err := client.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("the cut tunnel ended with %v, want a reset: a truncated answer must not look whole", err)
+	if end := <-reason; end.State != "cut" || end.Code != codes.Draining {
+		t.Errorf("the cut tunnel is %+v, want %s", end, codes.Draining)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"tailscale.com/ipn/ipnstate"
 
 	"hearth.dev/meshlink/internal/codes"
+	"hearth.dev/meshlink/internal/gap"
 )
 
 const statusTimeout = 3 * time.Second
@@ -21,6 +22,9 @@ type StatusServer struct {
 	tailnet *Tailnet
 	connect *ConnectServer
 	paths   *PathProber
+	book    *PeerBook
+	tunnels *TunnelTable
+	sleep   *gap.Detector
 	bulk    *BulkProber
 	facts   netFacts
 	metrics *Metrics
@@ -34,6 +38,8 @@ func (s *StatusServer) handler() http.Handler {
 	mux.HandleFunc("GET /startupz", s.answerWith(s.startup))
 	mux.HandleFunc("GET /readyz", s.answerWith(s.ready))
 	mux.HandleFunc("GET /v1/status", s.serveStatus)
+	mux.HandleFunc("GET /v1/tunnels/{id}", s.serveTunnel)
+	mux.HandleFunc("POST /v1/warm", s.serveWarm)
 	mux.HandleFunc("GET /metrics", s.serveMetrics)
 	mux.HandleFunc("POST /v1/drain", func(w http.ResponseWriter, _ *http.Request) {
 		s.connect.Drain()
@@ -77,25 +83,6 @@ func (s *StatusServer) startup(ctx context.Context) *codes.Error {
 	return nil
 }
 
-// ready: not draining, and at least one upstream answered a ping just now.
-func (s *StatusServer) ready(ctx context.Context) *codes.Error {
-	if s.connect.Draining() {
-		return codes.Fail(codes.Draining, "shutting down")
-	}
-	if _, trouble := s.networkMap(ctx); trouble != nil {
-		return trouble
-	}
-	var last error
-	for _, upstream := range s.config.Upstreams {
-		result := s.paths.fresh(ctx, upstream, pathAgeMax)
-		if result.OK {
-			return nil
-		}
-		last = result.Err
-	}
-	return codes.From(last)
-}
-
 // networkMap does not wait for a start to finish: probes ask again.
 func (s *StatusServer) networkMap(ctx context.Context) (*ipnstate.Status, *codes.Error) {
 	view := s.tailnet.view()
@@ -115,11 +102,22 @@ func (s *StatusServer) serveStatus(w http.ResponseWriter, request *http.Request)
 	writeJSON(w, http.StatusOK, s.document(ctx))
 }
 
+func (s *StatusServer) serveTunnel(w http.ResponseWriter, request *http.Request) {
+	end := s.tunnels.find(request.PathValue("id"))
+	status := http.StatusOK
+	if end.State == "unknown" {
+		status = http.StatusNotFound
+	}
+	writeJSON(w, status, end)
+}
+
 func (s *StatusServer) serveMetrics(w http.ResponseWriter, request *http.Request) {
 	ctx, cancel := context.WithTimeout(request.Context(), statusTimeout)
 	defer cancel()
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	s.metrics.write(w)
+	status, _ := s.networkMap(ctx)
+	s.writeRoad(w, status)
 	s.bulk.write(w)
 	if member := s.tailnet.view().member; member != nil {
 		if text, err := member.client.UserMetrics(ctx); err == nil {

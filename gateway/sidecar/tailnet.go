@@ -99,17 +99,25 @@ func (t *Tailnet) Joined(ctx context.Context) (*Member, error) {
 		if member != nil {
 			return member, nil
 		}
-		if trouble.Code != codes.NotReady {
+		if trouble.Code != codes.NotReady && !t.config.without("reasons") {
 			return nil, trouble
 		}
 		select {
 		case <-changed:
 		case <-deadline.C:
-			return nil, trouble
+			return nil, t.told(trouble)
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// told hides the reason where the lab has switched reasons off.
+func (t *Tailnet) told(trouble *codes.Error) *codes.Error {
+	if trouble != nil && t.config.without("reasons") {
+		return codes.Fail(codes.Unknown, "not in the tailnet")
+	}
+	return trouble
 }
 
 // tailnetView is one consistent look at a Tailnet.
@@ -125,7 +133,7 @@ type tailnetView struct {
 func (t *Tailnet) view() tailnetView {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return tailnetView{t.member, t.trouble, t.key, t.minting, t.controlDown, t.joins}
+	return tailnetView{t.member, t.told(t.trouble), t.key, t.minting, t.controlDown, t.joins}
 }
 
 // Run keeps a member in the tailnet until ctx ends, then takes it out.
@@ -212,6 +220,9 @@ func (t *Tailnet) live(ctx context.Context, key auth.Key, generation int) error 
 			err = life.onProbe(probe)
 		case <-ticker.C:
 			err = life.onTick(watching)
+		}
+		if errors.Is(err, errReplace) && t.config.without("rejoin") {
+			continue
 		}
 		if err != nil {
 			return err

@@ -153,7 +153,8 @@ func tellWhatIs(t *testing.T, s *sidecar) {
 		}
 	}
 	_, metrics := s.get("/metrics")
-	for _, part := range []string{"meshlink_tunnels_open 0\n", `meshlink_tunnels_refused_total{code="mesh_peer_missing"} 1`, "meshlink_bytes_total{upstream=\"gpu\",direction=\"sent\"}", "tailscaled_outbound_bytes_total"} {
+	for _, part := range []string{"meshlink_tunnels_open 0\n", `meshlink_tunnels_refused_total{code="mesh_peer_missing"} 1`, "meshlink_bytes_total{upstream=\"gpu\",direction=\"sent\"}",
+		`meshlink_upstream_path{upstream="gpu",path="direct"} 1`, `meshlink_upstream_rtt_seconds{upstream="gpu"} 0.`, "meshlink_freezes_total 0\n", `meshlink_pings_total{result="ok"}`, "tailscaled_outbound_bytes_total"} {
 		if !strings.Contains(metrics, part) {
 			t.Errorf("/metrics has no %s in:\n%s", part, metrics)
 		}

@@ -85,17 +85,21 @@ type Peer struct {
 	IP netip.Addr
 }
 
-// candidates returns the peers that upstream means, best first: online before
-// offline, then those with a direct path. Only addresses of the tailnet count.
+// candidates returns the peers that upstream means: online before offline, then
+// those with a direct path. Only addresses of the tailnet count.
 func candidates(upstream Upstream, status *ipnstate.Status) []Peer {
 	var peers []Peer
+	best := noMatch + 1
 	for _, peer := range status.Peer {
-		if !upstream.means(peer) || peer.Expired {
+		match := upstream.match(peer, status)
+		ip, ok := tailnetIP(peer.TailscaleIPs)
+		if match < best || !ok || peer.Expired {
 			continue
 		}
-		if ip, ok := tailnetIP(peer.TailscaleIPs); ok {
-			peers = append(peers, Peer{peer, ip})
+		if match > best {
+			best, peers = match, nil
 		}
+		peers = append(peers, Peer{peer, ip})
 	}
 	slices.SortFunc(peers, func(a, b Peer) int {
 		return cmp.Or(
@@ -108,20 +112,51 @@ func candidates(upstream Upstream, status *ipnstate.Status) []Peer {
 	return peers
 }
 
-func (u Upstream) means(peer *ipnstate.PeerStatus) bool {
-	if u.Tag != "" {
-		return peer.Tags != nil && slices.Contains(peer.Tags.AsSlice(), u.Tag)
-	}
+// match is how well a peer fits an upstream. Only the best that there are count.
+type match int
+
+const (
+	noMatch       match = iota
+	matchForeign        // a name in another tailnet, of a node that was shared in
+	matchOurs           // a tag, or a name in this tailnet
+	matchFullName       // the whole DNS name, which is never ambiguous
+)
+
+// match never lets a node of another account take a name that this tailnet has:
+// its owner chooses the name, and would get what was meant for ours. Tags belong
+// to one tailnet; nodes that ours were shared with cannot be called.
+func (u Upstream) match(peer *ipnstate.PeerStatus, status *ipnstate.Status) match {
 	dnsName := strings.TrimSuffix(peer.DNSName, ".")
-	label, _, _ := strings.Cut(dnsName, ".")
-	return strings.EqualFold(u.Host, label) || strings.EqualFold(u.Host, dnsName) || strings.EqualFold(u.Host, peer.HostName)
+	label, suffix, _ := strings.Cut(dnsName, ".")
+	isOurs := status.CurrentTailnet == nil || status.CurrentTailnet.MagicDNSSuffix == "" || dnsName == "" ||
+		strings.EqualFold(suffix, status.CurrentTailnet.MagicDNSSuffix) ||
+		strings.HasSuffix(strings.ToLower(suffix), "."+strings.ToLower(status.CurrentTailnet.MagicDNSSuffix))
+	switch {
+	case peer.ShareeNode:
+		return noMatch
+	case u.Tag != "":
+		if isOurs && peer.Tags != nil && slices.Contains(peer.Tags.AsSlice(), u.Tag) {
+			return matchOurs
+		}
+		return noMatch
+	case dnsName != "" && strings.Contains(u.Host, ".") && strings.EqualFold(strings.TrimSuffix(u.Host, "."), dnsName):
+		return matchFullName
+	case !strings.EqualFold(u.Host, label) && !strings.EqualFold(u.Host, peer.HostName):
+		return noMatch
+	case isOurs:
+		return matchOurs
+	default:
+		return matchForeign
+	}
 }
 
-// tailnetIP picks the IPv4 address before IPv6, and nothing outside the tailnet.
+// tailnetIP picks the IPv4 address before IPv6, and nothing outside the tailnet:
+// what a peer routes for others is no address of its own, and the address of the
+// node's own services answers to everybody.
 func tailnetIP(ips []netip.Addr) (netip.Addr, bool) {
 	var best netip.Addr
 	for _, ip := range ips {
-		if tsaddr.IsTailscaleIP(ip) && (!best.IsValid() || (ip.Is4() && !best.Is4())) {
+		if tsaddr.IsTailscaleIP(ip) && ip != tsaddr.TailscaleServiceIP() && ip != tsaddr.TailscaleServiceIPv6() && (!best.IsValid() || (ip.Is4() && !best.Is4())) {
 			best = ip
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +72,70 @@ func TestCandidatesNeverHaveAnAddressOutsideTheTailnet(t *testing.T) {
 	for host, want := range map[string]string{"six": "fd7a:115c:a1e0::7", "both": "100.64.0.8"} {
 		if found := candidates(Upstream{Host: host}, status); len(found) != 1 || found[0].IP.String() != want {
 			t.Errorf("%s: %v, want %s", host, found, want)
+		}
+	}
+}
+
+// shared is a node of another account, as this tailnet sees it.
+func shared(peer *ipnstate.PeerStatus) *ipnstate.PeerStatus {
+	label, _, _ := strings.Cut(peer.DNSName, ".")
+	peer.DNSName = label + ".stranger.ts.net."
+	return peer
+}
+
+func TestNamesReachSharedNodesButNeverInPlaceOfOurs(t *testing.T) {
+	status := statusOf(
+		peerOf("both", false, nil, "100.64.0.1"), shared(peerOf("both", true, nil, "100.64.1.1")),
+		shared(peerOf("theirs", true, []string{"tag:gpu"}, "100.64.1.2")),
+		peerOf("mine", true, []string{"tag:gpu"}, "100.64.0.2"))
+	status.CurrentTailnet = &ipnstate.TailnetStatus{MagicDNSSuffix: "lab.test"}
+	sharee := peerOf("visitor", true, []string{"tag:gpu"}, "100.64.2.1")
+	sharee.ShareeNode = true
+	status.Peer[key.NewNode().Public()] = sharee
+	for _, test := range []struct {
+		upstream Upstream
+		want     string // addresses
+	}{
+		{Upstream{Host: "theirs"}, "100.64.1.2"},
+		{Upstream{Host: "THEIRS.stranger.ts.net"}, "100.64.1.2"},
+		{Upstream{Host: "theirs.stranger.ts.net."}, "100.64.1.2"},
+		{Upstream{Host: "both"}, "100.64.0.1"}, // although only theirs is online
+		{Upstream{Host: "both.stranger.ts.net"}, "100.64.1.1"},
+		{Upstream{Host: "both.lab.test"}, "100.64.0.1"},
+		{Upstream{Host: "theirs.lab.test"}, ""},
+		{Upstream{Tag: "tag:gpu"}, "100.64.0.2"},
+		{Upstream{Host: "visitor"}, ""},
+	} {
+		got := ""
+		for _, peer := range candidates(test.upstream, status) {
+			got += peer.IP.String()
+		}
+		if got != test.want {
+			t.Errorf("%s means %q, want %q", test.upstream.selector(), got, test.want)
+		}
+	}
+}
+
+func TestAHostNameThatLooksLikeAFullNameDoesNotBeatTheRealOne(t *testing.T) {
+	status := statusOf(peerOf("pc", true, nil, "100.64.0.1"), peerOf("other", true, nil, "100.64.0.2"))
+	for _, peer := range status.Peer {
+		if peer.HostName == "other" {
+			peer.HostName = "pc.lab.test"
+		}
+	}
+	if found := candidates(Upstream{Host: "pc.lab.test"}, status); len(found) != 1 || found[0].IP.String() != "100.64.0.1" {
+		t.Errorf("found %v", found)
+	}
+}
+
+func TestWhatAPeerRoutesForOthersIsNeverAnAddressToDial(t *testing.T) {
+	router := peerOf("router", true, []string{"tag:gpu"}, "100.64.0.3")
+	routes := views.SliceOf([]netip.Prefix{netip.MustParsePrefix("169.254.169.254/32"), netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("0.0.0.0/0")})
+	router.AllowedIPs, router.PrimaryRoutes, router.ExitNode, router.ExitNodeOption = &routes, &routes, true, true
+	service := peerOf("service", true, []string{"tag:gpu"}, "100.100.100.100", "fd7a:115c:a1e0::53")
+	for _, peer := range candidates(Upstream{Tag: "tag:gpu"}, statusOf(router, service)) {
+		if peer.IP.String() != "100.64.0.3" {
+			t.Errorf("%s may be dialled at %s", peer.HostName, peer.IP)
 		}
 	}
 }

@@ -88,6 +88,11 @@ func (c Code) NeedsNewKey() bool {
 	return c == AuthInvalidKey || c == AuthExpired || c == AuthMissingKey || c == TagNotPermitted
 }
 
+// NoAnswer says whether nobody answered, as opposed to somebody who refused.
+func (c Code) NoAnswer() bool {
+	return c == DialTimeout || c == ACLTimeout || c == DERPUnreachable || c == PeerOffline
+}
+
 // Error is a failure with its code. Its text may hold inner names and is for
 // logs and the status page only; strangers get the code's public text.
 type Error struct {

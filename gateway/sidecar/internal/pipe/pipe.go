@@ -37,6 +37,7 @@ type Conn interface {
 // Counters receive the bytes of each direction while they flow.
 type Counters struct {
 	AToB, BToA *atomic.Int64
+	Clocks     *Clocks // may be nil
 }
 
 // Both copies a to b and b to a until both directions ended, then closes both.
@@ -46,10 +47,14 @@ type Counters struct {
 func Both(ctx context.Context, a, b Conn, counters Counters) error {
 	stop := context.AfterFunc(ctx, func() { abort(a, b) })
 	defer stop()
+	clocks := counters.Clocks
+	if clocks == nil {
+		clocks = new(Clocks)
+	}
 	var halfClosed atomic.Bool
 	ends := make(chan error, 2)
-	go func() { ends <- oneWay(b, a, counters.AToB, &halfClosed) }()
-	go func() { ends <- oneWay(a, b, counters.BToA, &halfClosed) }()
+	go func() { ends <- oneWay(b, a, meter{counters.AToB, &clocks.AToB}, &halfClosed) }()
+	go func() { ends <- oneWay(a, b, meter{counters.BToA, &clocks.BToA}, &halfClosed) }()
 
 	first := <-ends
 	if first != nil {
@@ -79,8 +84,8 @@ func closed(err error) error {
 }
 
 // oneWay copies src to dst and passes on a clean end as a half-close.
-func oneWay(dst, src Conn, count *atomic.Int64, halfClosed *atomic.Bool) error {
-	if err := copyAll(dst, src, count, halfClosed); err != nil {
+func oneWay(dst, src Conn, meter meter, halfClosed *atomic.Bool) error {
+	if err := copyAll(dst, src, meter, halfClosed); err != nil {
 		return err
 	}
 	if err := dst.CloseWrite(); err != nil {
@@ -91,7 +96,7 @@ func oneWay(dst, src Conn, count *atomic.Int64, halfClosed *atomic.Bool) error {
 	return dst.SetReadDeadline(time.Now().Add(halfClosedIdle))
 }
 
-func copyAll(dst, src Conn, count *atomic.Int64, halfClosed *atomic.Bool) error {
+func copyAll(dst, src Conn, meter meter, halfClosed *atomic.Bool) error {
 	small := smallBuffers.Get().(*[smallBuffer]byte)
 	defer smallBuffers.Put(small)
 	var large *[largeBuffer]byte
@@ -107,10 +112,9 @@ func copyAll(dst, src Conn, count *atomic.Int64, halfClosed *atomic.Bool) error 
 		}
 		n, err := src.Read(buffer)
 		if n > 0 {
-			if _, err := dst.Write(buffer[:n]); err != nil {
+			if err := meter.pass(dst, buffer[:n]); err != nil {
 				return err
 			}
-			count.Add(int64(n))
 			if halfClosed.Load() {
 				if err := src.SetReadDeadline(time.Now().Add(halfClosedIdle)); err != nil {
 					return err

@@ -98,3 +98,38 @@ func TestBothIsCutWhenItsContextEnds(t *testing.T) {
 		t.Errorf("got %v, want the cause", err)
 	}
 }
+
+func TestClocksTellAWriteThatWaitsFromOneThatWentThrough(t *testing.T) {
+	left, innerLeft := pair(t)
+	right, innerRight := pair(t)
+	var up, down atomic.Int64
+	clocks := new(Clocks)
+	began := time.Now()
+	go Both(t.Context(), innerLeft, innerRight, Counters{AToB: &up, BToA: &down, Clocks: clocks})
+	io.WriteString(right, "answer")
+	if _, err := io.ReadFull(left, make([]byte, 6)); err != nil {
+		t.Fatal(err)
+	}
+	if heard := clocks.BToA.Heard(); heard.Before(began) || !clocks.AToB.Heard().IsZero() {
+		t.Errorf("heard at %s and %s, want only the answering side", heard, clocks.AToB.Heard())
+	}
+	go left.Write(make([]byte, 64<<20)) // more than any socket buffer holds
+	awaitClock(t, "the write waits", func() bool {
+		since := clocks.AToB.BlockedSince()
+		return !since.IsZero() && time.Since(since) > 50*time.Millisecond
+	})
+	go io.Copy(io.Discard, right)
+	awaitClock(t, "everything went through", func() bool { return clocks.AToB.Bytes() == 64<<20 })
+	if since := clocks.AToB.BlockedSince(); !since.IsZero() || up.Load() != 64<<20 {
+		t.Errorf("blocked since %s after %d bytes", since, up.Load())
+	}
+}
+
+func awaitClock(t *testing.T, what string, check func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !check(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after 10 s still waiting: %s", what)
+		}
+	}
+}
