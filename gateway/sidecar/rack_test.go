@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 )
@@ -20,18 +21,25 @@ func TestRACKUploadsFasterOverAWireThatLosesPackets(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	took := map[string]time.Duration{}
-	for range 6 { // side by side, so that other work of the machine hits both
+	took := map[string][]time.Duration{}
+	for range 9 { // side by side, so that other work of the machine hits both
 		for rack, s := range sides {
 			began := time.Now()
 			if err := s.upload(ctx, 4<<20); err != nil {
 				t.Fatalf("RACK %s: %v", rack, err)
 			}
-			took[rack] += time.Since(began)
+			took[rack] = append(took[rack], time.Since(began))
 		}
 	}
-	t.Logf("24 MiB with RACK %s, without %s", took["on"].Round(time.Millisecond), took["off"].Round(time.Millisecond))
-	if took["on"] > took["off"] {
-		t.Errorf("24 MiB took %s with RACK and %s without", took["on"], took["off"])
+	// The median: a single upload that waits for a retransmission timer takes longer than all others.
+	on, off := median(took["on"]), median(took["off"])
+	t.Logf("4 MiB with RACK %s, without %s", on.Round(time.Millisecond), off.Round(time.Millisecond))
+	if on > off {
+		t.Errorf("4 MiB took %v with RACK and %v without", took["on"], took["off"])
 	}
+}
+
+func median(times []time.Duration) time.Duration {
+	slices.Sort(times)
+	return times[len(times)/2]
 }
