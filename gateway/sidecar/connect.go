@@ -29,7 +29,7 @@ type ConnectServer struct {
 	draining bool
 	open     int
 	idle     chan struct{} // closed while draining once the last tunnel has ended
-	// stopped ends with the server; it ends every dial that is under way.
+	// stopped ends with the server; it ends every dial and tunnel that is under way.
 	stopped context.Context
 	stop    context.CancelCauseFunc
 }
@@ -96,7 +96,7 @@ func (s *ConnectServer) tunnel(conn *net.TCPConn, name string) error {
 	if err != nil {
 		return err
 	}
-	ctx, tunnel := s.tunnels.add(context.Background(), name, peer)
+	ctx, tunnel := s.tunnels.add(s.stopped, name, peer)
 	defer s.tunnels.remove(tunnel)
 	if err := s.accept(conn, tunnel); err != nil {
 		far.Close()
@@ -207,8 +207,8 @@ func (s *ConnectServer) Finish(timeout time.Duration) (left int) {
 	case <-s.idle:
 	case <-timer.C:
 	}
-	s.stop(errDrained)
 	cut := s.tunnels.cut(s.tunnels.all(), codes.Fail(codes.Draining, "the drain time is over"))
+	s.stop(errDrained) // and with it what opened meanwhile
 	s.metrics.tunnelsCut(codes.Draining, cut)
 	return cut
 }

@@ -52,6 +52,7 @@ func TestTheAnswerSaysWhichTunnelItIsAndByWhichWay(t *testing.T) {
 	l := startLab(t)
 	s := startReadySidecar(t, l.env())
 	l.accepting()
+	until(t, "the way is direct", 10*time.Second, func() bool { return s.document().Upstreams[0].Path == "direct" })
 	ids := map[string]bool{}
 	for range 3 {
 		_, head := s.openNamed("gpu")
