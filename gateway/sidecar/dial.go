@@ -27,6 +27,9 @@ const (
 	knockTimeout = 200 * time.Millisecond
 	knockTotal   = time.Second
 	knockPause   = 20 * time.Millisecond
+	// freshPause is for a home that answers pings of a new node already and takes
+	// its handshakes a moment later.
+	freshPause = 100 * time.Millisecond
 )
 
 // Dialer opens connections to upstreams and keeps the counters of its tries.
@@ -165,8 +168,11 @@ func (d *Dialer) tryOnce(ctx context.Context, peer Peer, upstream Upstream, time
 		}
 	})
 	defer check.Stop()
-	if d.metrics.upstream(upstream.Name).silent.Load() {
+	if fresh := peer.LastHandshake.IsZero(); fresh || d.metrics.upstream(upstream.Name).silent.Load() {
 		knock(ctx, member, peer)
+		if fresh {
+			pauseFor(ctx, freshPause)
+		}
 	}
 	conn, err := member.dial(ctx, netip.AddrPortFrom(peer.IP, upstream.Port))
 	d.book.dialled(peer.PublicKey, err == nil || codes.From(err).Code == codes.Refused)
@@ -178,8 +184,9 @@ func (d *Dialer) tryOnce(ctx context.Context, peer Peer, upstream Upstream, time
 	return conn, err
 }
 
-// knock pings a peer that did not answer the last time until it does, for at most
-// a second. A peer that is just coming back throws away a handshake it gets too
+// knock pings a peer that did not answer the last time, or that never heard of this
+// node, until it does, for at most a second. A peer that is just coming back, or
+// that control has not told about us yet, throws away a handshake it gets too
 // early, and WireGuard repeats a handshake only after five seconds.
 func knock(ctx context.Context, member *Member, peer Peer) {
 	for deadline := time.Now().Add(knockTotal); time.Now().Before(deadline) && ctx.Err() == nil; {
