@@ -64,6 +64,7 @@ describe('npm run lab', { concurrency: 3 }, () => {
   it('leaves no process and no file behind when it is interrupted', async (t) => {
     if (process.platform !== 'linux') return t.skip('only Linux tells which processes there are')
     const folder = mkdtempSync(join(tmpdir(), 'hearth-lab-test-'))
+    t.after(() => rmSync(folder, { recursive: true, force: true }))
     const child = start(['freeze'], { TMPDIR: folder })
     const ended = finish(child)
     // The control plane, two homes, four sidecars, the engine and the lab itself.
@@ -73,7 +74,6 @@ describe('npm run lab', { concurrency: 3 }, () => {
     assert.equal(code, 130)
     await waitUntil(() => listProcesses(folder).length === 0, 5_000, 'nothing runs any more')
     assert.deepEqual(readdirSync(folder), [])
-    rmSync(folder, { recursive: true })
   })
 
   it('answers a wrong command line with status 2 and how it is meant', async () => {
