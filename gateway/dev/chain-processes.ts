@@ -23,14 +23,23 @@ const readyTimeoutMs = 30_000
 const labTags = 'tag:gpu,tag:gateway'
 
 /** The lab's control plane, relay and STUN server; it keeps nothing, so who joined before must join again. */
-export function describeControl(lab: string, ports: ChainPorts, authKey: string): ProcessSpec {
+export function describeControl(
+  lab: string,
+  ports: Pick<ChainPorts, 'control' | 'derp' | 'stun'>,
+  authKey: string,
+): ProcessSpec {
   const args = ['control', '--addr', `127.0.0.1:${ports.control}`, '--derp-addr', `127.0.0.1:${ports.derp}`]
   args.push('--stun-addr', `127.0.0.1:${ports.stun}`, '--auth-key', authKey, '--tags', labTags, '--exit-with-parent')
   return { ...base('control', lab, args), ready: { by: 'line' }, stopTimeoutMs: 1_000 }
 }
 
 /** The home's end of the tailnet, in front of the ingress. */
-export function describeHome(lab: string, ports: ChainPorts, authKey: string, dir: string): ProcessSpec {
+export function describeHome(
+  lab: string,
+  ports: Pick<ChainPorts, 'control' | 'ingress' | 'ingressTls'>,
+  authKey: string,
+  dir: string,
+): ProcessSpec {
   const args = ['home', '--control-url', controlUrl(ports), '--auth-key', authKey, '--hostname', 'home-gpu']
   args.push('--tags', 'tag:gpu', '--dir', dir, '--exit-with-parent')
   args.push('--forward', `80=127.0.0.1:${ports.ingress}`, '--forward', `443=127.0.0.1:${ports.ingressTls}`)
@@ -38,7 +47,12 @@ export function describeHome(lab: string, ports: ChainPorts, authKey: string, di
 }
 
 /** The sidecar. Its key comes by file, as a mounted secret does. */
-export function describeMeshlink(meshlink: string, ports: ChainPorts, authKeyFile: string, dir: string): ProcessSpec {
+export function describeMeshlink(
+  meshlink: string,
+  ports: Pick<ChainPorts, 'control' | 'mesh' | 'meshStatus'>,
+  authKeyFile: string,
+  dir: string,
+): ProcessSpec {
   const spec = base('meshlink', meshlink, ['--lab', '--exit-with-parent'])
   return {
     ...spec,
@@ -82,7 +96,10 @@ export interface GatewayProcessOptions {
 }
 
 /** The gateway, on loopback unless HEARTH_HOST says otherwise. */
-export function describeGateway(ports: ChainPorts, options: GatewayProcessOptions): ProcessSpec {
+export function describeGateway(
+  ports: Pick<ChainPorts, 'gateway' | 'mesh' | 'meshStatus' | 'admin'>,
+  options: GatewayProcessOptions,
+): ProcessSpec {
   return {
     ...base('gateway', process.execPath, [options.entry]),
     env: {
@@ -119,7 +136,7 @@ function base(name: string, command: string, args: readonly string[]) {
   return { name, command, args, env, readyTimeoutMs }
 }
 
-function controlUrl(ports: ChainPorts): string {
+function controlUrl(ports: Pick<ChainPorts, 'control'>): string {
   return `http://127.0.0.1:${ports.control}`
 }
 

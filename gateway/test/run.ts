@@ -44,7 +44,7 @@ function stages(): readonly Stage[] {
       run: () =>
         nodeTests(
           files(
-            ['gateway/{src,dev,test}/**/*.test.{ts,mjs}', 'client-web/{src,.}/**/*.test.ts'],
+            ['gateway/{src,dev,test,lab}/**/*.test.{ts,mjs}', 'client-web/{src,.}/**/*.test.ts'],
             /\.(wire|chain|mesh|e2e)\.test\.|node_modules/,
           ),
         ),

@@ -301,6 +301,8 @@ describe('wanted parts', () => {
     ])
     assert.ok(!wantedParts('gateway/dev/up.ts', ['--model=x.gguf']).includes('model'))
     assert.ok(wantedParts('gateway/test/run.ts', []).includes('go'))
+    assert.deepEqual(wantedParts('gateway/lab/run.ts', ['list']), ['packages', 'node'])
+    assert.deepEqual(wantedParts('gateway/lab/run.ts', ['keys']), ['packages', 'node', 'go', 'traefik'])
   })
 })
 

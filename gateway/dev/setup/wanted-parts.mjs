@@ -1,5 +1,6 @@
 const onlyNode = ['packages', 'node']
 const chain = [...onlyNode, 'go', 'page', 'traefik', 'engine', 'model']
+const lab = [...onlyNode, 'go', 'traefik']
 
 /**
  * Which parts a script needs, so that `npm run gateway` builds no Go and `npm start -- --direct` wants no Traefik.
@@ -9,8 +10,9 @@ const chain = [...onlyNode, 'go', 'page', 'traefik', 'engine', 'model']
  */
 export function wantedParts(script, args) {
   if (/(^|\/)gateway\/(src\/|dev\/build\.ts$)/.test(script)) return onlyNode
-  if (!/(^|\/)gateway\/dev\/up\.ts$/.test(script)) return chain
   const has = (/** @type {string} */ flag) => args.some((arg) => arg === flag || arg.startsWith(`${flag}=`))
+  if (/(^|\/)gateway\/lab\//.test(script)) return has('--help') || has('list') ? onlyNode : lab
+  if (!/(^|\/)gateway\/dev\/up\.ts$/.test(script)) return chain
   if (has('--help')) return onlyNode
   const unwanted = new Set([
     ...(has('--direct') ? ['go', 'traefik'] : []),
