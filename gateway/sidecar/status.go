@@ -105,7 +105,7 @@ func (s *StatusServer) serveStatus(w http.ResponseWriter, request *http.Request)
 func (s *StatusServer) serveTunnel(w http.ResponseWriter, request *http.Request) {
 	end := s.tunnels.find(request.PathValue("id"))
 	status := http.StatusOK
-	if end.State == "unknown" {
+	if end.State == "unknown" || end.State == "foreign" {
 		status = http.StatusNotFound
 	}
 	writeJSON(w, status, end)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"strings"
 	"sync"
 	"time"
 
@@ -12,6 +13,8 @@ import (
 
 // cutsKept is how many ends of tunnels can be asked about afterwards.
 const cutsKept = 256
+
+const processBytes = 5
 
 // Tunnel is one connection that is being copied.
 type Tunnel struct {
@@ -26,6 +29,8 @@ type Tunnel struct {
 
 // TunnelTable knows the open tunnels, and why the latest ones were cut from here.
 type TunnelTable struct {
+	process string // begins every id, so that another process knows that it never had it
+
 	mu   sync.Mutex
 	open map[string]*Tunnel
 	cuts []TunnelEnd // the oldest first
@@ -35,18 +40,20 @@ type TunnelTable struct {
 type TunnelEnd struct {
 	ID       string     `json:"id,omitempty"`
 	Upstream string     `json:"upstream,omitempty"`
-	State    string     `json:"state"` // open, cut or unknown
+	State    string     `json:"state"` // open, cut, unknown, or foreign: of another process
 	Code     codes.Code `json:"code,omitempty"`
 	Message  string     `json:"message,omitempty"`
 	Detail   string     `json:"detail,omitempty"`
 }
 
-func newTunnelTable() *TunnelTable { return &TunnelTable{open: map[string]*Tunnel{}} }
+func newTunnelTable() *TunnelTable {
+	return &TunnelTable{process: rand.Text()[:processBytes], open: map[string]*Tunnel{}}
+}
 
 // add makes a tunnel whose context ends when it is cut. The caller removes it.
 func (t *TunnelTable) add(ctx context.Context, upstream string, peer Peer) (context.Context, *Tunnel) {
 	ctx, end := context.WithCancelCause(ctx)
-	tunnel := &Tunnel{ID: rand.Text(), Upstream: upstream, Peer: peer, Since: time.Now(), end: end}
+	tunnel := &Tunnel{ID: t.process + "." + rand.Text(), Upstream: upstream, Peer: peer, Since: time.Now(), end: end}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.open[tunnel.ID] = tunnel
@@ -132,6 +139,9 @@ func (t *TunnelTable) find(id string) TunnelEnd {
 		if end.ID == id {
 			return end
 		}
+	}
+	if process, _, found := strings.Cut(id, "."); found && len(process) == processBytes && process != t.process {
+		return TunnelEnd{State: "foreign"}
 	}
 	return TunnelEnd{State: "unknown"}
 }

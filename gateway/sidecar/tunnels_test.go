@@ -36,6 +36,14 @@ func TestACutTunnelSaysWhyAndOneThatEndedByItselfIsForgotten(t *testing.T) {
 	}
 }
 
+func TestATunnelOfAnotherProcessIsToldFromOneThatEnded(t *testing.T) {
+	before, after := newTunnelTable(), newTunnelTable()
+	_, tunnel := before.add(t.Context(), "gpu", Peer{})
+	if found := after.find(tunnel.ID); found != (TunnelEnd{State: "foreign"}) {
+		t.Errorf("a tunnel of the process before is %+v, want foreign", found)
+	}
+}
+
 func TestOnlyTheLatestCutTunnelsAreRemembered(t *testing.T) {
 	table := newTunnelTable()
 	var ids []string

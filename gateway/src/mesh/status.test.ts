@@ -57,6 +57,7 @@ test('explainCut() believes a cut and nothing else', () =>
     }
     equal(await explain({ state: 'cut', code: 'mesh_peer_lost' }), 'mesh_peer_lost')
     equal(await explain({ state: 'cut', code: 'invalid_api_key' }), 'mesh_unknown')
+    equal(await explain({ state: 'foreign' }), 'mesh_sidecar_down')
     for (const body of [{ state: 'open' }, { state: 'unknown' }, null, 'cut', []]) equal(await explain(body), undefined)
     deepEqual(new Set(sidecar.statusAsked), new Set(['GET /v1/tunnels/a1']))
     equal(await status.explainCut({ ...tunnel, id: undefined }, cause), undefined)

@@ -68,6 +68,10 @@ export class MeshStatus {
       const detail = 'The tunnel broke, and nobody listens at HEARTH_MESH_STATUS_URL: did meshlink end?'
       return new HearthError('mesh_sidecar_down', { detail, cause })
     }
+    if (field(said, 'state') === 'foreign') {
+      const detail = 'The tunnel broke because meshlink ended; another process of it answers by now'
+      return new HearthError('mesh_sidecar_down', { detail, cause })
+    }
     if (field(said, 'state') !== 'cut') return undefined
     const detail = `The sidecar cut the tunnel: ${JSON.stringify(said).slice(0, 500)}`
     return new HearthError(meshCode(field(said, 'code')), { detail, cause })
