@@ -160,6 +160,17 @@ func prepareProcess(config Config, log *slog.Logger) netFacts {
 	return facts
 }
 
+func newStatusHTTP(status *StatusServer, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           status.handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
 // link wires the parts and runs them until ctx ends, then stops them in order.
 func link(ctx context.Context, config Config, facts netFacts, log *slog.Logger, redactor *redactor) error {
 	if err := os.MkdirAll(config.StateDir, 0o700); err != nil {
@@ -190,14 +201,7 @@ func link(ctx context.Context, config Config, facts netFacts, log *slog.Logger, 
 		config: config, tailnet: tailnet, connect: connect, paths: paths, book: dialer.book, tunnels: tunnels, sleep: sleep,
 		bulk: bulk, facts: facts, metrics: metrics, started: time.Now(),
 	}
-	statusHTTP := &http.Server{
-		Handler:           status.handler(),
-		ReadHeaderTimeout: 5 * time.Second,
-		WriteTimeout:      10 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
+	statusHTTP := newStatusHTTP(status, log)
 	defer statusHTTP.Close()
 
 	inTailnet, leaveTailnet := context.WithCancel(context.Background())
