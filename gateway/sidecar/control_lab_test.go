@@ -3,7 +3,6 @@ package main
 import (
 	"net"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -121,23 +120,6 @@ func TestNewsThatTheControlPlaneHoldsBackArriveWhenItSpeaksAgain(t *testing.T) {
 	}
 	l.fault("hold-streams?on=false")
 	s.awaitCode("gpu", codes.PeerMissing, 10*time.Second)
-}
-
-func TestAPortThatTheHomesPacketFilterClosesTimesOutAndIsNotCalledOffline(t *testing.T) {
-	t.Parallel()
-	l := startLab(t)
-	s := startReadySidecar(t, l.env())
-	l.fault("deny?node=home-gpu&port=80")
-	status, code := s.untilRefused("gpu")
-	if status != 504 || code != codes.DialTimeout && code != codes.ACLTimeout {
-		t.Errorf("the filtered port: %d %s, want 504 and a time-out", status, code)
-	}
-	l.fault("deny?node=home-gpu&port=80&on=false")
-	l.accepting()
-	s.open("gpu")
-	if _, body := s.get("/v1/status"); !strings.Contains(body, string(code)) {
-		t.Errorf("the status has no last error %s: %s", code, body)
-	}
 }
 
 // untilRefused asks for tunnels until the first one is refused: the home is told of

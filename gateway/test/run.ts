@@ -31,7 +31,7 @@ const onBundle = { HEARTH_TEST_ENTRY: bundle, HEARTH_TEST_CLI: 'gateway/dist/cli
 const sidecar = 'gateway/sidecar'
 const onHeadscale = '^TestHeadscale'
 /** They wait more than they work, each with processes of its own. */
-const sideBySide = ['-parallel', '4']
+const sideBySide = ['-parallel', '6']
 const withoutHeadscale = [...sideBySide, '-skip', onHeadscale]
 /** Size, memory and speed are the program's own, not those of one that the detector has changed. */
 const onWalls = 'TestTheProgramIsStaticAndSmall|TestMemoryStaysSmall|TestRACKUploads'
