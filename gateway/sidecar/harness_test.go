@@ -194,7 +194,7 @@ func startLab(t *testing.T, homeFlags ...string) *lab {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { backend.Close() })
-	l := &lab{t: t, controlAddr: "127.0.0.1:0", derp: "127.0.0.1:0", stunA: "127.0.0.1:0", homeDir: t.TempDir(), homeFlags: homeFlags, backend: backend.(*net.TCPListener)}
+	l := &lab{t: t, controlAddr: freeAddr(t), derp: freeAddr(t), stunA: freeAddr(t), homeDir: t.TempDir(), homeFlags: homeFlags, backend: backend.(*net.TCPListener)}
 	l.startControl()
 	l.startHome()
 	return l

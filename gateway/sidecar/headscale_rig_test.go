@@ -65,17 +65,6 @@ func startRig(t *testing.T) *rig {
 	return r
 }
 
-// freeAddr returns a loopback address that nobody listened on a moment ago.
-// headscale must know its own address before it listens.
-func freeAddr(t *testing.T) string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
 func (r *rig) write(name, content string) string {
 	r.t.Helper()
 	path := filepath.Join(r.folder, name)
