@@ -1,4 +1,6 @@
 import { deepEqual, equal, match } from 'node:assert/strict'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { test } from 'node:test'
 import { waitUntil, withDeadline } from '../../test/deadline.ts'
 import { type FakeSidecar, findClosedPort, startSidecar } from '../../test/fake-sidecar.ts'
@@ -71,4 +73,16 @@ test('a status port that is gone means that the sidecar is; none that is set mea
   const off = new MeshStatus({ url: undefined, now: () => 0 })
   off.arrived()
   equal(await off.explainCut(tunnel, cause), undefined)
+})
+
+test('a status port that dies while it is asked means that the sidecar did', async () => {
+  const server = createServer((socket) => socket.once('data', () => socket.resetAndDestroy()))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  server.unref()
+  const { port } = server.address() as AddressInfo
+  const dying = new MeshStatus({ url: `http://127.0.0.1:${port}`, now: () => 0 })
+  const error = await withDeadline(dying.explainCut(tunnel, cause), 1_000, 'the answer')
+  equal(error?.code, 'mesh_sidecar_down')
+  server.close()
 })

@@ -22,6 +22,8 @@ const statusEveryMs = 5_000
 const warmMs = 4_000
 const idleMs = 60_000
 const answerBytesMax = 1024 * 1024
+/** What asking comes to where nobody listens, or dies while he is asked. */
+const gone = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE'])
 
 /**
  * What the gateway asks of the sidecar's status port: why a tunnel was cut, which way the tunnels take, and to warm the
@@ -64,8 +66,8 @@ export class MeshStatus {
   async explainCut(tunnel: Tunnel, cause: Error): Promise<HearthError | undefined> {
     if (tunnel.id === undefined) return undefined
     const { said, failure } = await this.#ask('GET', `/v1/tunnels/${tunnel.id}`, fateMs)
-    if (failure === 'ECONNREFUSED') {
-      const detail = 'The tunnel broke, and nobody listens at HEARTH_MESH_STATUS_URL: did meshlink end?'
+    if (typeof failure === 'string' && gone.has(failure)) {
+      const detail = `The tunnel broke, and so does HEARTH_MESH_STATUS_URL (${failure}): did meshlink end?`
       return new HearthError('mesh_sidecar_down', { detail, cause })
     }
     if (field(said, 'state') === 'foreign') {
