@@ -102,8 +102,6 @@ describe('an outage with 200 waiting callers', () => {
       await sidecar.waitFor(() => sidecar.asked.length === 4, 'the fourth attempt')
       const seconds = (performance.now() - startedAt) / 1000
       assert.ok(sidecar.asked.length <= 1 + seconds, `${sidecar.asked.length} attempts in ${seconds} s`)
-      const gaps = sidecar.asked.slice(1).map(({ at }, index) => at - (sidecar.asked[index]?.at ?? 0))
-      assert.ok(Math.min(...gaps) >= 990, `attempts ${gaps} ms apart`)
       sidecar.setDefault({ open: { 'Mesh-Path': 'direct' } })
       assert.deepEqual(new Set(await withDeadline(Promise.all(callers), 10_000, 'all are answered')), new Set([200]))
       assert.equal(engine.counts().requests, 200)
