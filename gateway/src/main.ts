@@ -5,7 +5,7 @@ import { createAdmin } from './admin.ts'
 import { Admission } from './admission.ts'
 import { createApp, registerGauges } from './app.ts'
 import { type Address, type Config, ConfigError, loadConfig } from './config.ts'
-import { openFrontDoor } from './edge/front-door.ts'
+import { openFrontDoor, refuseOdd } from './edge/front-door.ts'
 import { InFlight } from './edge/lifecycle.ts'
 import { type Keyring, openKeyring } from './keys/keyring.ts'
 import { KeysFileError } from './keys/keys-file.ts'
@@ -97,8 +97,10 @@ function start(config: Config): Running & { config: Config } {
   })
   // Without a limit Node drops nothing silently: the front door counts, and 16 KiB bound the head.
   server.maxHeadersCount = 0
-  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: 'localhost' })
-  openFrontDoor(server, listener, { log, meters, newId: randomUUID })
+  const door = { log, meters, newId: randomUUID }
+  const errorHandler = (error: unknown) => refuseOdd(error, door)
+  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: 'localhost', errorHandler })
+  openFrontDoor(server, listener, door)
   registerGauges(registry, { admission, engines })
   const admin = createAdmin(registry)
   const { drainMs } = config.timeouts

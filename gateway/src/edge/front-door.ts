@@ -1,6 +1,7 @@
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { type ErrorCode, errorBody, errorHeaders, HearthError } from '../errors.ts'
+import { RequestError } from '@hono/node-server'
+import { describe, type ErrorCode, errorBody, errorHeaders, HearthError, toHearthError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Meters } from '../metrics.ts'
 import { judgeRequest } from './verdict.ts'
@@ -53,6 +54,14 @@ export function openFrontDoor(server: Server, listener: Listener, options: Front
     if (isBusy || !socket.writable || error.code === 'ECONNRESET') socket.destroy()
     else answerBare(socket, note(complaint(error), undefined, options))
   })
+}
+
+/** The answer where the adapter refuses to make a request of what the door let in, such as the host `127.1`. */
+export function refuseOdd(thrown: unknown, options: FrontDoorOptions): Response {
+  const error =
+    thrown instanceof RequestError ? new HearthError('bad_header', { detail: describe(thrown) }) : toHearthError(thrown)
+  const { status, headers, body } = note(error, undefined, options)
+  return new Response(body, { status, headers: { ...headers } })
 }
 
 function judge({ method = '', url = '', httpVersion, rawHeaders }: IncomingMessage): HearthError | undefined {

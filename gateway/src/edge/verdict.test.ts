@@ -19,6 +19,8 @@ test('each rule has its code', () => {
       codeOf({ method: 'CONNECT' }),
       codeOf({ url: '*' }),
       codeOf({ url: 'http://a/v1/models' }),
+      codeOf({ url: '/v1\\models' }),
+      codeOf({ url: '/v1/m\u00f6dels' }),
       codeOf({ httpVersion: '2.0' }),
       codeOf({ rawHeaders: [] }),
       codeOf({}, 'host', 'a:80'),
@@ -32,7 +34,7 @@ test('each rule has its code', () => {
       codeOf({}, 'trailer', 'x'),
       codeOf({}, 'expect', 'y 100-continue'),
     ],
-    [...Array<string>(4).fill('bad_request_line'), ...Array<string>(10).fill('bad_header'), 'expectation_failed'],
+    [...Array<string>(6).fill('bad_request_line'), ...Array<string>(10).fill('bad_header'), 'expectation_failed'],
   )
 })
 

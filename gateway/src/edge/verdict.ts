@@ -38,6 +38,8 @@ const rules: readonly Rule[] = [
       : { code: 'too_many_headers', message: `The request has more than ${headersMax} headers.` },
   ({ url }) =>
     url.startsWith('/') ? undefined : badLine('The target of the request must be a path that begins with "/".'),
+  ({ url }) =>
+    /[^!-~]|\\/.test(url) ? badLine('The target of the request has a character that must be encoded.') : undefined,
   ({ method }) => (method === 'CONNECT' ? badLine('No tunnels are opened here.') : undefined),
   ({ httpVersion }) =>
     httpVersion === '1.1' || httpVersion === '1.0' ? undefined : badLine('Only HTTP/1.1 and HTTP/1.0 are spoken here.'),
