@@ -4,6 +4,7 @@ import { RequestError } from '@hono/node-server'
 import { describe, type ErrorCode, errorBody, errorHeaders, HearthError, toHearthError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Meters } from '../metrics.ts'
+import { cutLater, lingerOnClose } from './linger.ts'
 import { judgeRequest } from './verdict.ts'
 
 export interface FrontDoorOptions {
@@ -14,8 +15,6 @@ export interface FrontDoorOptions {
 
 type Listener = (incoming: IncomingMessage, outgoing: ServerResponse) => unknown
 
-/** How long a caller that was refused may take to read why, before its connection is cut. */
-const lastWordsMs = 1_000
 /** What Node's parser calls its complaints that are more than "no HTTP". */
 const codeOfComplaint: Readonly<Record<string, ErrorCode>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'head_timeout',
@@ -30,11 +29,14 @@ const codeOfComplaint: Readonly<Record<string, ErrorCode>> = {
 export function openFrontDoor(server: Server, listener: Listener, options: FrontDoorOptions): void {
   const latest = new WeakMap<Duplex, ServerResponse>()
   const enter: Listener = (incoming, outgoing) => {
+    // What comes after the last answer of a connection is not looked at.
+    if (incoming.socket.writableEnded) return
     latest.set(incoming.socket, outgoing)
     const refusal = judge(incoming)
     if (refusal === undefined) listener(incoming, outgoing)
     else answer(outgoing, note(refusal, incoming.method, options))
   }
+  server.on('connection', (socket) => lingerOnClose(socket, () => latest.get(socket)?.req.complete === false))
   server.on('request', enter)
   server.on('checkExpectation', enter)
   server.on('checkContinue', (incoming, outgoing) => {
@@ -106,9 +108,8 @@ function answer(outgoing: ServerResponse, { status, headers, body }: Answer): vo
 /** Answers where Node offers no way to, and closes. */
 function answerBare(socket: Duplex, { status, headers, body }: Answer): void {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-  const cut = setTimeout(() => socket.destroy(), lastWordsMs)
   socket.on('error', () => {})
-  socket.once('close', () => clearTimeout(cut))
+  cutLater(socket)
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`)
   // What still comes is thrown away: bytes that nobody read would turn the close into a reset, and the answer be lost.
   socket.resume()
