@@ -14,6 +14,17 @@ interface ErrorRow {
 export const errorTable = {
   invalid_request: { status: 400, type: 'invalid_request_error', text: 'The request is not valid.' },
   invalid_json: { status: 400, type: 'invalid_request_error', text: 'The body is not valid JSON.' },
+  malformed_request: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'The bytes of the request are no valid HTTP.',
+  },
+  bad_request_line: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'The first line of the request is not accepted.',
+  },
+  bad_header: { status: 400, type: 'invalid_request_error', text: 'A header of the request is not accepted.' },
   model_has_no_vision: {
     status: 400,
     type: 'invalid_request_error',
@@ -41,12 +52,23 @@ export const errorTable = {
     type: 'invalid_request_error',
     text: 'This route does not answer that method; the header "allow" names the ones it does.',
   },
+  head_timeout: { status: 408, type: 'invalid_request_error', text: 'The head of the request arrived too slowly.' },
   body_timeout: { status: 408, type: 'invalid_request_error', text: 'The body of the request arrived too slowly.' },
   body_too_large: { status: 413, type: 'invalid_request_error', text: 'The body of the request is too large.' },
   encoded_body: {
     status: 415,
     type: 'invalid_request_error',
     text: 'Compressed bodies are not read here. Send the body without Content-Encoding.',
+  },
+  expectation_failed: {
+    status: 417,
+    type: 'invalid_request_error',
+    text: 'The only expectation that is met here is "100-continue".',
+  },
+  too_many_headers: {
+    status: 431,
+    type: 'invalid_request_error',
+    text: 'The headers of the request are too many or too large.',
   },
   queue_full: {
     status: 429,
