@@ -14,6 +14,21 @@ interface ErrorRow {
 export const errorTable = {
   invalid_request: { status: 400, type: 'invalid_request_error', text: 'The request is not valid.' },
   invalid_json: { status: 400, type: 'invalid_request_error', text: 'The body is not valid JSON.' },
+  forbidden_field: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'A field of the request may not be set through this gateway.',
+  },
+  remote_picture: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'Pictures are not fetched from elsewhere. Send the picture itself: {"type":"image_url","image_url":{"url":"data:image/png;base64,…"}}, where … is the file in base64.',
+  },
+  unsupported_content: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'Messages may hold texts and pictures only.',
+  },
   model_has_no_vision: {
     status: 400,
     type: 'invalid_request_error',

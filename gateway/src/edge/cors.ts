@@ -19,7 +19,7 @@ const allowedHeaders = [
     'helper-method',
   ].map((name) => `x-stainless-${name}`),
 ].join(', ')
-const exposedHeaders = 'x-request-id, retry-after, x-should-retry, x-hearth-error-source'
+const exposedHeaders = 'x-request-id, retry-after, x-should-retry, x-hearth-error-source, x-hearth-dropped-fields'
 
 /** Lets the pages of the listed origins read our answers; `*` admits every page. Answers preflights itself. */
 export function cors(origins: readonly string[], table: MethodsByPath) {
