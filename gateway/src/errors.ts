@@ -25,6 +25,21 @@ export const errorTable = {
     text: 'The first line of the request is not accepted.',
   },
   bad_header: { status: 400, type: 'invalid_request_error', text: 'A header of the request is not accepted.' },
+  forbidden_field: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'A field of the request may not be set through this gateway.',
+  },
+  remote_picture: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'Pictures are not fetched from elsewhere. Send the picture itself: {"type":"image_url","image_url":{"url":"data:image/png;base64,…"}}, where … is the file in base64.',
+  },
+  unsupported_content: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'Messages may hold texts and pictures only.',
+  },
   model_has_no_vision: {
     status: 400,
     type: 'invalid_request_error',

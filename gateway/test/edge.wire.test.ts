@@ -6,7 +6,7 @@ import { waitUntil } from './deadline.ts'
 import { type FakeEngine, startEngine } from './fake-engine.ts'
 import { assertNothingLeft, createKey, type Gateway, startGateway } from './harness.ts'
 import { exchangeRaw, openRaw } from './raw-client.ts'
-import { assertError, chat, chatBody, chatPath, model, rawHeaders } from './wire.ts'
+import { assertError, chat, chatBody, chatPath, largeBody, model, rawHeaders } from './wire.ts'
 
 const origin = 'http://127.0.0.1:8501'
 const bodyBytesMax = 1024 * 1024
@@ -134,7 +134,7 @@ describe('the edge', () => {
         headers: { 'content-encoding': 'gzip' },
       })
       await assertError(encoded, 415, 'encoded_body')
-      const large = chatBody({ filler: 'x'.repeat(bodyBytesMax) })
+      const large = largeBody(bodyBytesMax)
       const announced = await exchangeRaw(gateway.port, { path: chatPath, headers: rawHeaders(gateway), body: large })
       assert.equal(announced.head.status, 413)
       await using client = await openRaw(gateway.port)
