@@ -100,6 +100,7 @@ function moving(): HostilePicture[] {
       (count) => ({ name: `APNG of ${count}`, type: 'png', bytes: pngOf(9, 9, [frames(count)]), wanted }) as const,
     ),
     { name: 'APNG behind a note of 100 kB', type: 'png', bytes: pngOf(9, 9, [note, frames(2)]), wanted },
+    { name: 'webp that only says it moves', type: 'webp', bytes: webpOf([vp8x(9, 9, 2), vp8(9, 9)]), wanted },
     { name: 'animated webp', type: 'webp', bytes: webpAnimated(9, 9), wanted },
     { name: 'animated webp that denies it', type: 'webp', bytes: webpAnimated(9, 9, false), wanted },
     {

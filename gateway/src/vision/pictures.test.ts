@@ -153,6 +153,17 @@ describe('checkPictures()', () => {
     refuses('unsupported_picture', /begins with "data:image\/heic;base64,";/, ['"data:image/heic;base64,AAAAsecret"'])
   })
 
+  it('refuses a span that is no string', () => {
+    const url = `x${toUrl('png', png(9, 9))}"`
+    refuses('unsupported_picture', /is no string/, [url])
+    refuses('unsupported_picture', /is no string/, [`"${url.slice(1, -1)}x`])
+  })
+
+  it('says of a picture that is cut off how long it is', () => {
+    const cut = jpeg(9, 9).subarray(0, 30)
+    refuses('bad_picture', /^Picture 1 of 1 ends after 30 bytes, before its data\.$/, [`"${toUrl('jpeg', cut)}"`])
+  })
+
   it('reads escapes as JSON means them, in the prefix and in the data', () => {
     const bytes = Buffer.concat([png(9, 9), Buffer.from('fbffbffbefbe', 'hex')])
     const literal = JSON.stringify(toUrl('png', bytes))
@@ -176,6 +187,7 @@ describe('checkPictures()', () => {
       }
     for (const tail of ['=', '==', '===', 'A===', 'A', 'AA', 'AAA', '====', 'AA==AAAA', '\\n'])
       refuses('bad_picture', /base64/, [`"data:image/png;base64,${data}${tail}"`])
+    refuses('bad_picture', /has 5 characters of base64; wants a multiple of 4/, ['"data:image/png;base64,AAAAA"'])
     refuses('bad_picture', /is empty/, ['"data:image/png;base64,"'])
   })
 

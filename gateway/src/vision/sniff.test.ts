@@ -100,6 +100,37 @@ describe('sniff()', () => {
     }
   })
 
+  it('says what is wrong with a broken header', () => {
+    const changed = (bytes: Buffer, at: number, byte: number): Buffer => {
+      bytes[at] = byte
+      return bytes
+    }
+    const cases = [
+      { bytes: changed(png(9, 9), 28, 2), said: /packed in no known way/ },
+      { bytes: changed(png(9, 9), 26, 1), said: /packed in no known way/ },
+      { bytes: changed(png(9, 9), 24, 3), said: /no such colour type/ },
+      { bytes: pngOf(9, 9, [Buffer.from('ffffffff74455874', 'hex')]), said: /broken chunk at byte 33/ },
+      { bytes: pngOf(9, 9, [Buffer.from('0000000074453874', 'hex')]), said: /broken chunk at byte 33/ },
+      { bytes: jpeg(9, 9, { before: [Buffer.from('ffe10001', 'hex')] }), said: /a segment of 1 bytes at byte 20/ },
+      { bytes: jpeg(9, 9, { before: [Buffer.from('ff02', 'hex')] }), said: /a marker out of place at byte 20/ },
+      { bytes: jpeg(9, 9, { before: [Buffer.from('abcd', 'hex')] }), said: /no marker at byte 20/ },
+      { bytes: changed(webpLossless(9, 9), 24, 0x20), said: /broken VP8L header/ },
+      { bytes: changed(webpLossless(9, 9), 20, 0x2e), said: /broken VP8L header/ },
+      { bytes: changed(webpLossy(9, 9), 20, 0x31), said: /broken VP8 header/ },
+      { bytes: changed(webpLossy(9, 9), 24, 0x02), said: /broken VP8 header/ },
+      { bytes: changed(webpExtended(9, 9), 16, 11), said: /broken VP8X chunk/ },
+    ]
+    for (const { bytes, said } of cases) {
+      const sniffed = sniff(bytes)
+      assert.match(sniffed.verdict === 'broken' ? sniffed.reason : sniffed.verdict, said)
+    }
+  })
+
+  it('steps over markers of a JPEG that have no length', () => {
+    for (const marker of ['ff01', 'ffd0', 'ffd7'])
+      assert.equal(sniff(jpeg(9, 9, { before: [Buffer.from(marker, 'hex')] })).verdict, 'picture', marker)
+  })
+
   it('steps over fill bytes and 200 segments of a JPEG', () => {
     const before = [Buffer.alloc(100, 0xff), ...Array.from({ length: 200 }, () => segment(0xe2, Buffer.alloc(65_000)))]
     assert.equal(sniff(jpeg(10, 20, { before })).verdict, 'picture')
