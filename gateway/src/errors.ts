@@ -45,6 +45,14 @@ export const errorTable = {
     type: 'invalid_request_error',
     text: 'This model reads no pictures. Send text only, or ask the owner for a model with vision (npm start -- --engine URL, or --model FILE --mmproj FILE).',
   },
+  unsupported_picture: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'A picture of the request is of a kind that is not read here. Send a still PNG, JPEG or WebP as a data: URL.',
+  },
+  bad_picture: { status: 400, type: 'invalid_request_error', text: 'A picture of the request is damaged.' },
+  picture_too_large: { status: 400, type: 'invalid_request_error', text: 'A picture of the request is too large.' },
+  too_many_pictures: { status: 400, type: 'invalid_request_error', text: 'The request holds too many pictures.' },
   context_length_exceeded: {
     status: 400,
     type: 'invalid_request_error',
