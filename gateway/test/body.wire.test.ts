@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { type FakeEngine, startEngine } from './fake-engine.ts'
+import { png } from './fake-pictures.ts'
 import { assertNothingLeft, type Gateway, startGateway } from './harness.ts'
 import { assertError, chat, chatBody, model } from './wire.ts'
 
-const picture = 'data:image/png;base64,AAAA'
+const picture = `data:image/png;base64,${png(8, 8).toString('base64')}`
 const saying = (...content: readonly unknown[]) => ({ messages: [{ role: 'user', content }] })
 
 describe('the body of a request', () => {

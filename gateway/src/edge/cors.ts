@@ -10,7 +10,14 @@ const sdkHeaders = [
 const allowedHeaders = ['authorization', 'content-type', 'openai-organization', 'openai-project', ...sdkHeaders]
 /** By name each: there is no wildcard for a prefix, and `*` does not count where a key is sent. */
 const exposedHeaders = [
-  ...['x-request-id', 'retry-after', 'x-should-retry', 'server-timing', 'x-hearth-error-source', 'x-hearth-dropped-fields'],
+  ...[
+    'x-request-id',
+    'retry-after',
+    'x-should-retry',
+    'server-timing',
+    'x-hearth-error-source',
+    'x-hearth-dropped-fields',
+  ],
   ...['limit', 'remaining', 'reset'].flatMap((what) => [`x-ratelimit-${what}-requests`, `x-ratelimit-${what}-tokens`]),
 ]
 

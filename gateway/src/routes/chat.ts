@@ -14,6 +14,7 @@ import type { Probe } from '../routing/probe.ts'
 import { forward } from '../upstream/forward.ts'
 import type { RelayOutcome } from '../upstream/relay.ts'
 import type { Carried } from '../upstream/tunnels.ts'
+import { checkPictures } from '../vision/pictures.ts'
 
 export interface InferenceDeps {
   readonly config: Pick<Config, 'limits' | 'timeouts' | 'engineApiKey'>
@@ -68,6 +69,7 @@ function check(deps: InferenceDeps, request: RequestState, bytes: Buffer): Infer
   Object.assign(request.log, { model: route.model.id, engine: route.engine.config.name, stream: fields.stream })
   if (fields.pictures.length > 0 && route.model.vision === undefined)
     throw new HearthError('model_has_no_vision', { param: 'messages' })
+  checkPictures(bytes, fields.pictures)
   return { route, stream: fields.stream, body: bodyForEngine(bytes, fields, route) }
 }
 
