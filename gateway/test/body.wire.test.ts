@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { type FakeEngine, startEngine } from './fake-engine.ts'
-import { png } from './fake-pictures.ts'
+import { png, webpAnimated } from './fake-pictures.ts'
 import { assertNothingLeft, type Gateway, startGateway } from './harness.ts'
 import { assertError, chat, chatBody, model } from './wire.ts'
 
@@ -103,6 +103,18 @@ describe('the body of a request', () => {
     for (const type of ['video_url', 'input_audio', 'file', 'image_embeds'])
       await refused(saying({ type, [type]: { url: picture } }), 'unsupported_content', 'messages')
     await refused(saying({ type: 'image_url', image_url: null, uuid: 'guessed' }), 'invalid_request', 'messages')
+  })
+
+  it('is refused where its picture is a bomb, a film, something else than it says, or cut', async () => {
+    const show = (file: Buffer, type = 'image/png') =>
+      saying({ type: 'image_url', image_url: { url: `data:${type};base64,${file.toString('base64')}` } })
+    await refused(show(png(30_000, 30_000)), 'picture_too_large', 'image_url')
+    await refused(show(webpAnimated(8, 8), 'image/webp'), 'unsupported_picture', 'image_url')
+    await refused(show(png(8, 8), 'image/jpeg'), 'bad_picture', 'image_url')
+    await refused(show(png(8, 8).subarray(0, 20)), 'bad_picture', 'image_url')
+    await refused(show(Buffer.from('<svg/>'), 'image/svg+xml'), 'unsupported_picture', 'image_url')
+    const nine = Array.from({ length: 9 }, () => ({ type: 'image_url', image_url: { url: picture } }))
+    await refused(saying(...nine), 'too_many_pictures', 'messages')
   })
 
   it('is refused where an engine might read it in another way than the gateway', async () => {

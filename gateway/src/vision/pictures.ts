@@ -40,6 +40,7 @@ const padding = 0x3d
 export function checkPictures(body: Buffer, urls: readonly Span[]): PictureFacts[] {
   if (urls.length > picturesMax)
     throw new HearthError('too_many_pictures', {
+      param: 'messages',
       message: `The request holds ${urls.length} pictures; wants at most ${picturesMax}.`,
     })
   return urls.map((url, index) => new Check(`Picture ${index + 1} of ${urls.length}`).run(body, url))
