@@ -100,8 +100,8 @@ export async function chat(request: ChatRequest): Promise<CallerSees> {
 
 /** A small chat request, or one that a filler makes larger. */
 export function chatBody(model: string, fillerBytes = 0): string {
-  const filler = fillerBytes === 0 ? {} : { filler: 'QUJD'.repeat(Math.ceil(fillerBytes / 4)) }
-  return JSON.stringify({ model, messages: [{ role: 'user', content: 'Say something.' }], max_tokens: 1, ...filler })
+  const content = fillerBytes === 0 ? 'Say something.' : 'QUJD'.repeat(Math.ceil(fillerBytes / 4))
+  return JSON.stringify({ model, messages: [{ role: 'user', content }], max_tokens: 1 })
 }
 
 function brokenBy(error: unknown): string {

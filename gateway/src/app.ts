@@ -7,7 +7,7 @@ import type { Config } from './config.ts'
 import { authenticate } from './edge/authenticate.ts'
 import { cors } from './edge/cors.ts'
 import { type InFlight, lifecycle, refuseWhileDraining } from './edge/lifecycle.ts'
-import { methodsByPath, precheck } from './edge/precheck.ts'
+import { methodsByPath, precheck, refuseTrailers } from './edge/precheck.ts'
 import type { AppContext, AppEnv } from './edge/request.ts'
 import { describe, errorBody, errorHeaders, fixOf, toHearthError } from './errors.ts'
 import type { Keyring } from './keys/keyring.ts'
@@ -48,6 +48,7 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
   app.use(lifecycle({ inFlight, log, now, meters, totalMs: config.timeouts.totalMs, newId: randomUUID }))
   app.use(cors(config.cors.origins, table))
   app.use(precheck(table))
+  app.use(refuseTrailers)
   const guards = [refuseWhileDraining(inFlight), authenticate(deps.keyring, deps.wallMs)]
   for (const route of callerRoutes) {
     app.on(route.method, [route.path], ...(route.key ? guards : []), handlers[route.handler](route))

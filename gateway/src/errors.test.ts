@@ -61,7 +61,7 @@ test('a failure that another try cannot help tells SDKs not to retry', () => {
 })
 
 test('every status is one of the documented set', () => {
-  const documented = [400, 401, 404, 405, 408, 413, 415, 429, 499, 500, 502, 503, 504]
+  const documented = [400, 401, 404, 405, 408, 413, 415, 417, 429, 431, 499, 500, 502, 503, 504]
   for (const code of codes) ok(documented.includes(errorTable[code].status), `${code}: ${errorTable[code].status}`)
 })
 

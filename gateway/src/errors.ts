@@ -14,11 +14,45 @@ interface ErrorRow {
 export const errorTable = {
   invalid_request: { status: 400, type: 'invalid_request_error', text: 'The request is not valid.' },
   invalid_json: { status: 400, type: 'invalid_request_error', text: 'The body is not valid JSON.' },
+  malformed_request: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'The bytes of the request are no valid HTTP.',
+  },
+  bad_request_line: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'The first line of the request is not accepted.',
+  },
+  bad_header: { status: 400, type: 'invalid_request_error', text: 'A header of the request is not accepted.' },
+  forbidden_field: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'A field of the request may not be set through this gateway.',
+  },
+  remote_picture: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'Pictures are not fetched from elsewhere. Send the picture itself: {"type":"image_url","image_url":{"url":"data:image/png;base64,…"}}, where … is the file in base64.',
+  },
+  unsupported_content: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'Messages may hold texts and pictures only.',
+  },
   model_has_no_vision: {
     status: 400,
     type: 'invalid_request_error',
     text: 'This model reads no pictures. Send text only, or ask the owner for a model with vision (npm start -- --engine URL, or --model FILE --mmproj FILE).',
   },
+  unsupported_picture: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'A picture of the request is of a kind that is not read here. Send a still PNG, JPEG or WebP as a data: URL.',
+  },
+  bad_picture: { status: 400, type: 'invalid_request_error', text: 'A picture of the request is damaged.' },
+  picture_too_large: { status: 400, type: 'invalid_request_error', text: 'A picture of the request is too large.' },
+  too_many_pictures: { status: 400, type: 'invalid_request_error', text: 'The request holds too many pictures.' },
   context_length_exceeded: {
     status: 400,
     type: 'invalid_request_error',
@@ -41,12 +75,23 @@ export const errorTable = {
     type: 'invalid_request_error',
     text: 'This route does not answer that method; the header "allow" names the ones it does.',
   },
+  head_timeout: { status: 408, type: 'invalid_request_error', text: 'The head of the request arrived too slowly.' },
   body_timeout: { status: 408, type: 'invalid_request_error', text: 'The body of the request arrived too slowly.' },
   body_too_large: { status: 413, type: 'invalid_request_error', text: 'The body of the request is too large.' },
   encoded_body: {
     status: 415,
     type: 'invalid_request_error',
     text: 'Compressed bodies are not read here. Send the body without Content-Encoding.',
+  },
+  expectation_failed: {
+    status: 417,
+    type: 'invalid_request_error',
+    text: 'The only expectation that is met here is "100-continue".',
+  },
+  too_many_headers: {
+    status: 431,
+    type: 'invalid_request_error',
+    text: 'The headers of the request are too many or too large.',
   },
   queue_full: {
     status: 429,

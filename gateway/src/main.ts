@@ -1,9 +1,11 @@
+import { randomUUID } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { createAdmin } from './admin.ts'
 import { Admission } from './admission.ts'
 import { createApp, registerGauges } from './app.ts'
 import { type Address, type Config, ConfigError, loadConfig } from './config.ts'
+import { openFrontDoor, refuseOdd } from './edge/front-door.ts'
 import { InFlight } from './edge/lifecycle.ts'
 import { type Keyring, openKeyring } from './keys/keyring.ts'
 import { KeysFileError } from './keys/keys-file.ts'
@@ -83,17 +85,22 @@ function start(config: Config): Running & { config: Config } {
     now,
     wallMs: () => Date.now(),
   })
-  const server = createServer(
+  const server = createServer({
     // The four 300 s defaults of the chain are all replaced: bodies have their own clocks (body/read.ts).
-    {
-      requestTimeout: 0,
-      headersTimeout: 10_000,
-      connectionsCheckingInterval: 1_000,
-      keepAliveTimeout: 65_000,
-      noDelay: true,
-    },
-    getRequestListener(app.fetch, { overrideGlobalObjects: false }),
-  )
+    requestTimeout: 0,
+    headersTimeout: 10_000,
+    connectionsCheckingInterval: 1_000,
+    keepAliveTimeout: 65_000,
+    noDelay: true,
+    // Judged by the front door, which answers in the one error shape.
+    requireHostHeader: false,
+  })
+  // Without a limit Node drops nothing silently: the front door counts, and 16 KiB bound the head.
+  server.maxHeadersCount = 0
+  const door = { log, meters, newId: randomUUID }
+  const errorHandler = (error: unknown) => refuseOdd(error, door)
+  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: 'localhost', errorHandler })
+  openFrontDoor(server, listener, door)
   registerGauges(registry, { admission, engines })
   const admin = createAdmin(registry)
   const { drainMs } = config.timeouts

@@ -4,12 +4,15 @@ import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { waitUntil } from './deadline.ts'
 import { type FakeEngine, startEngine } from './fake-engine.ts'
+import { png } from './fake-pictures.ts'
 import { assertNothingLeft, createKey, type Gateway, startGateway } from './harness.ts'
 import { exchangeRaw, openRaw } from './raw-client.ts'
-import { assertError, chat, chatBody, chatPath, model, rawHeaders } from './wire.ts'
+import { assertError, chat, chatBody, chatPath, largeBody, model, rawHeaders } from './wire.ts'
 
 const origin = 'http://127.0.0.1:8501'
 const bodyBytesMax = 1024 * 1024
+
+const picture = `data:image/png;base64,${png(8, 8).toString('base64')}`
 
 describe('the edge', () => {
   let engine: FakeEngine
@@ -107,7 +110,7 @@ describe('the edge', () => {
 
   it('tells a caller that a model reads no pictures, and how to get one that does', () =>
     nothingReached(async () => {
-      const content = [{ type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } }]
+      const content = [{ type: 'image_url', image_url: { url: picture } }]
       const error = await assertError(
         await chat(gateway, { messages: [{ role: 'user', content }] }),
         400,
@@ -119,7 +122,7 @@ describe('the edge', () => {
   it('lets a picture pass to a model that reads pictures', async () => {
     const content = [
       { type: 'text', text: 'What is it?' },
-      { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } },
+      { type: 'image_url', image_url: { url: picture } },
     ]
     engine.script({ tokens: ['a cup'] })
     const response = await chat(gateway, { model: 'seer', messages: [{ role: 'user', content }] })
@@ -134,7 +137,7 @@ describe('the edge', () => {
         headers: { 'content-encoding': 'gzip' },
       })
       await assertError(encoded, 415, 'encoded_body')
-      const large = chatBody({ filler: 'x'.repeat(bodyBytesMax) })
+      const large = largeBody(bodyBytesMax)
       const announced = await exchangeRaw(gateway.port, { path: chatPath, headers: rawHeaders(gateway), body: large })
       assert.equal(announced.head.status, 413)
       await using client = await openRaw(gateway.port)

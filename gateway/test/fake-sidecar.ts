@@ -80,7 +80,7 @@ export async function startSidecar(homePort: number): Promise<FakeSidecar> {
     onStatus: (given) => {
       answer = given
     },
-    waitFor: (predicate, label) => waitUntil(predicate, 5_000, label),
+    waitFor: (predicate, label) => waitUntil(predicate, 20_000, label),
     [Symbol.asyncDispose]: async () => {
       if (!data.listening) return
       const closed = Promise.all([data, status].map((server) => once(server, 'close')))

@@ -7,7 +7,7 @@ import { peakMiB, startScriptedChain, type TestChain } from './chain-fixture.ts'
 import { waitUntil, withDeadline } from './deadline.ts'
 import type { EngineProcess } from './fake-control.ts'
 import type { Behaviour } from './fake-engine.ts'
-import { assertError, chatBody, readEvents } from './wire.ts'
+import { assertError, largeBody, readEvents } from './wire.ts'
 
 const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex')
 
@@ -19,7 +19,7 @@ describe('the real chain under faults', () => {
   after(() => test[Symbol.asyncDispose]())
 
   it('carries 25 MB there and 25 MB back unchanged, with bounded memory in gateway and sidecar', async () => {
-    const body = chatBody({ filler: 'QUJD'.repeat(6_250_000) })
+    const body = largeBody(25_000_000)
     for (let round = 0; round < 3; round += 1) {
       await test.engine.script({ echo: { answerBytes: 25_000_000 } })
       const response = await test.chat({}, { body })

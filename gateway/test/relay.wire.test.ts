@@ -5,7 +5,7 @@ import { describe, it } from 'node:test'
 import { nowMs, waitUntil, withDeadline } from './deadline.ts'
 import type { Behaviour } from './fake-engine.ts'
 import { exchangeRaw, openRaw } from './raw-client.ts'
-import { assertError, chat, chatBody, chatPath, model, rawHeaders, readEvents, withPair } from './wire.ts'
+import { assertError, chat, chatBody, chatPath, largeBody, model, rawHeaders, readEvents, withPair } from './wire.ts'
 
 const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest('hex')
 const impatient = { timeouts: { streamFirstByteMs: 1000, plainFirstByteMs: 1000, idleMs: 1000 } }
@@ -201,17 +201,17 @@ describe('the line to the engine', () => {
   it('lets no more in than the capacity, keeps the order, and frees the place of who leaves', () =>
     withPair({ engineConfig: { capacity: 1 } }, async ({ engine, gateway }) => {
       engine.script({ stall: 'head' })
-      const first = chat(gateway, { user: 'first' })
+      const first = chat(gateway, { stop: 'first' })
       await engine.waitFor(({ running }) => running === 1, 'the first is at work')
       await using leaver = await openRaw(gateway.port)
-      await leaver.send({ path: chatPath, headers: rawHeaders(gateway), body: chatBody({ user: 'leaver' }) })
-      const second = chat(gateway, { user: 'second' })
+      await leaver.send({ path: chatPath, headers: rawHeaders(gateway), body: chatBody({ stop: 'leaver' }) })
+      const second = chat(gateway, { stop: 'second' })
       leaver.destroy()
       await gateway.waitForLog(({ outcome }) => outcome === 'client_gone', 'the leaver is gone')
       engine.release()
       await Promise.all([first, second].map(async (answer) => (await answer).text()))
-      const users = engine.requests.map(({ json }) => (json as { user: string }).user)
-      assert.deepEqual(users, ['first', 'second'])
+      const stops = engine.requests.map(({ json }) => (json as { stop: string }).stop)
+      assert.deepEqual(stops, ['first', 'second'])
       assert.equal(engine.counts().peakRunning, 1)
     }))
 
@@ -242,7 +242,7 @@ describe('the line to the engine', () => {
 describe('large bodies', () => {
   it('reach the engine unchanged: 25 MB announced, 25 MB in chunks', () =>
     withPair({}, async ({ engine, gateway }) => {
-      const body = Buffer.from(chatBody({ filler: 'QUJD'.repeat(6_250_000) }))
+      const body = Buffer.from(largeBody(25_000_000))
       for (const headers of [{}, { 'transfer-encoding': 'chunked' }]) {
         engine.script({ echo: {} })
         const chunked = 'transfer-encoding' in headers
@@ -258,7 +258,7 @@ describe('large bodies', () => {
       { sections: { limits: { bodyBytesMax: 1_500_000, bodyBytesInFlight: 2_000_000 } } },
       async ({ engine, gateway }) => {
         engine.script({ stall: 'head' })
-        const body = chatBody({ filler: 'x'.repeat(1_200_000) })
+        const body = largeBody(1_200_000)
         const first = chat(gateway, {}, { body })
         await waitUntil(() => engine.requests[0]?.phase === 'head', 5_000, 'the engine has the whole body of the first')
         const second = await exchangeRaw(gateway.port, { path: chatPath, headers: rawHeaders(gateway), body })

@@ -75,7 +75,7 @@ describe('the real chain with an encrypted ingress', () => {
 
   it('carries 25 MB there and 25 MB back through TLS unchanged', async () => {
     await test.engine.script({ echo: { answerBytes: 25_000_000 } })
-    const body = JSON.stringify({ model: 'good', messages: [], filler: 'QUJD'.repeat(6_250_000) })
+    const body = JSON.stringify({ model: 'good', messages: [{ role: 'user', content: 'QUJD'.repeat(6_250_000) }] })
     const response = await chat(gateway, {}, { body })
     const answer = await response.arrayBuffer()
     const { body: got, sent } = (await test.engine.requests()).at(-1) ?? {}

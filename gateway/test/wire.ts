@@ -52,6 +52,11 @@ export function chatBody(fields: object = {}): string {
   return JSON.stringify({ model, messages: [{ role: 'user', content: 'Say something.' }], ...fields })
 }
 
+/** A chat request that long words make as large as it is wanted. */
+export function largeBody(characters: number): string {
+  return chatBody({ messages: [{ role: 'user', content: 'QUJD'.repeat(Math.ceil(characters / 4)) }] })
+}
+
 /** The headers of a raw chat request. */
 export function rawHeaders(gateway: Gateway): Record<string, string> {
   return { authorization: `Bearer ${gateway.key}`, 'content-type': 'application/json' }

@@ -2,6 +2,7 @@ import { deepEqual, equal, throws } from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { HearthError } from '../errors.ts'
+import { allowedFields, forbiddenFields } from './chat-fields.data.ts'
 import { readFields } from './fields.ts'
 
 function refusedAs(code: string, param?: string, words = /./) {
@@ -15,7 +16,11 @@ test('readFields() finds the model, its bytes, the stream flag and the pictures 
     JSON.stringify({ messages: [{ role: 'user', content: [part, part] }], model: 'a/b', stream: true }),
   )
   const { model, modelSpan, stream, pictures } = readFields(bytes)
-  deepEqual([model, stream, pictures], ['a/b', true, 2])
+  deepEqual([model, stream], ['a/b', true])
+  deepEqual(
+    pictures.map(({ start, end }) => bytes.toString('utf8', start, end)),
+    [part, part].map(({ image_url }) => JSON.stringify(image_url.url)),
+  )
   equal(bytes.toString('utf8', modelSpan.start, modelSpan.end), '"a/b"')
 })
 
@@ -26,7 +31,7 @@ test('stream that is absent, null or false means a plain answer', () => {
 
 test('any model name comes out as it went in, beside any other keys', () => {
   const others = fc.dictionary(
-    fc.string().filter((key) => !['model', 'stream', '__proto__'].includes(key)),
+    fc.string().filter((key) => !(allowedFields.has(key) || forbiddenFields.has(key) || key === '__proto__')),
     fc.jsonValue(),
   )
   fc.assert(
@@ -71,4 +76,65 @@ test('a long wrong value is cut in the message', () => {
 test('what is no JSON is refused as invalid_json', () => {
   for (const body of ['', '{"model":', '[]', '{"model":"a","model":"b"}'])
     throws(() => readFields(Buffer.from(body)), refusedAs('invalid_json'), body)
+})
+
+const fieldsOf = (more: object) => readFields(Buffer.from(JSON.stringify({ model: 'm', ...more })))
+const nested = (levels: number): unknown => (levels === 0 ? 1 : [nested(levels - 1)])
+
+test('fields that reach into the engine are refused by their name', () => {
+  for (const name of [...forbiddenFields, 'guided_json', 'guided_anything'])
+    throws(() => fieldsOf({ [name]: null }), refusedAs('forbidden_field', name), name)
+  throws(
+    () => readFields(Buffer.from('{"model":"m","ch\\u0061t_template":"x"}')),
+    refusedAs('forbidden_field', 'chat_template'),
+  )
+})
+
+test('of the template only the two switches may be set, to true or false', () => {
+  fieldsOf({ chat_template_kwargs: { enable_thinking: false, thinking: true } })
+  fieldsOf({ chat_template_kwargs: null })
+  throws(
+    () => fieldsOf({ chat_template_kwargs: { chat_template: '{{ x }}' } }),
+    refusedAs('forbidden_field', 'chat_template_kwargs.chat_template'),
+  )
+  throws(
+    () => fieldsOf({ chat_template_kwargs: { thinking: 'yes' } }),
+    refusedAs('invalid_request', 'chat_template_kwargs.thinking', /wants true or false/),
+  )
+  throws(() => fieldsOf({ chat_template_kwargs: [] }), refusedAs('invalid_request', 'chat_template_kwargs'))
+})
+
+test('values at their bounds pass, and beyond them are refused with what is wanted', () => {
+  fieldsOf({ n: 4, stop: ['a', 'b', 'c', 'd'], top_logprobs: 20, tools: nested(32), response_format: null })
+  fieldsOf({ n: null, stop: 'a', top_logprobs: 0 })
+  for (const [field, value, words] of [
+    ['n', 5, /is 5; wants a whole number from 1 to 4/],
+    ['n', 0, /wants a whole number/],
+    ['n', 1.5, /wants a whole number/],
+    ['n', '2', /wants a whole number/],
+    ['stop', ['a', 'b', 'c', 'd', 'e'], /at most 4 strings/],
+    ['stop', [1], /at most 4 strings/],
+    ['top_logprobs', 21, /from 0 to 20/],
+    ['tools', nested(33), /at most 32 levels/],
+    ['structured_outputs', { json: nested(32) }, /at most 32 levels/],
+    ['response_format', { a: 'x'.repeat(64 * 1024) }, /wants at most 65536/],
+    ['logit_bias', 'x'.repeat(64 * 1024), /wants at most 65536/],
+  ] as const)
+    throws(() => fieldsOf({ [field]: value }), refusedAs('invalid_request', field, words), field)
+})
+
+test('unknown fields are dropped by name, some silently, and the names fit a header', () => {
+  const { dropped, cuts } = fieldsOf({
+    ignore_eos: true,
+    user: 'me',
+    metadata: {},
+    store: true,
+    service_tier: 'auto',
+    x: 1,
+  })
+  deepEqual(dropped, ['ignore_eos', 'x'])
+  equal(cuts.length, 1)
+  const strange = fieldsOf({ 'a,b\r\nc é😀': 1, '': 2, ['y'.repeat(100)]: 3 }).dropped
+  deepEqual(strange, ['a?b??c????', '?', 'y'.repeat(64)])
+  equal(fieldsOf(Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`x${index}`, 1]))).dropped.length, 16)
 })

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { HearthError } from '../errors.ts'
+import { invalid, isDigit, Lexer, quote } from './lexer.ts'
 
 /** Where a value stands in the body: bytes from `start` up to, not including, `end`. */
 export interface Span {
@@ -7,25 +7,55 @@ export interface Span {
   readonly end: number
 }
 
+/** A key inside the messages that policy looks at, and where its value stands. */
+export interface Mark {
+  readonly name: string
+  readonly depth: number
+  /** Whether it is a key of a content part: `messages[].content[].name`. */
+  readonly ofPart: boolean
+  readonly value: Span
+}
+
 /** What policy needs to know of a body; everything else passes as bytes. */
 export interface BodyScan {
   /** Top-level values of the keys asked for, by key. */
   readonly values: ReadonlyMap<string, Span>
-  /** How many objects inside the body carry a picture (a key `image_url` or `input_image`). */
-  readonly pictures: number
+  /** Top-level keys that were not asked for. */
+  readonly others: readonly string[]
+  /** The watched keys inside the messages; what is inside a value comes before it. */
+  readonly marks: readonly Mark[]
+  /** What to cut so that neither the others nor a part's `uuid` is left, in order, commas included. */
+  readonly cuts: readonly Span[]
 }
 
 const depthMax = 64
-const quote = 0x22
-const backslash = 0x5c
-const escapes = new Set(Buffer.from('"\\/bfnrt'))
-const pictureKeys = [Buffer.from('image_url'), Buffer.from('input_image')]
-const literals = ['true', 'false', 'null'].map((text) => Buffer.from(text))
+const keysMax = 100_000
+/** What a content part may carry, as the name of a key or as its `type`, and the gateway does not let through. */
+export const unsupportedContent: ReadonlySet<string> = new Set([
+  'video_url',
+  'video',
+  'audio_url',
+  'audio',
+  'input_audio',
+  'file',
+  'input_file',
+  'image_embeds',
+  'audio_embeds',
+  'prompt_embeds',
+  'image_pil',
+])
+/** An engine takes a part's `uuid` for the picture itself, so a guessed one shows or poisons another caller's. */
+const cutKey = 'uuid'
+const contentKey = 'content'
+const watched = new Set(['image_url', 'input_image', 'url', 'type', cutKey, ...unsupportedContent])
+/** Most keys are nobody's business, which their length and first letter tell without making a text of them. */
+const shapes = Map.groupBy([contentKey, ...watched], (name) => shapeOf(name.charCodeAt(0), name.length))
 
 /**
  * Walks a JSON body once, as bytes: nothing is decoded, so a picture costs no more than its length. Accepts what
- * RFC 8259 accepts and no more: an object at the root, valid UTF-8, at most 64 levels. A key of `keys` that stands
- * twice or is written with escapes is refused, since the engine might read the other one. Throws `invalid_json`.
+ * RFC 8259 accepts and no more: an object at the root, valid UTF-8, at most 64 levels and 100,000 keys. A key of `keys`
+ * that stands twice, and a key that policy looks at and is written with escapes, are refused, since the engine might
+ * read them in another way. Throws `invalid_json`.
  */
 export function scanBody(bytes: Buffer, keys: ReadonlySet<string>): BodyScan {
   if (!isUtf8(bytes)) throw invalid('is not UTF-8')
@@ -37,193 +67,140 @@ export function parseSpan(bytes: Buffer, span: Span): unknown {
   return JSON.parse(bytes.toString('utf8', span.start, span.end))
 }
 
-function invalid(what: string, at?: number): HearthError {
-  const where = at === undefined ? '' : ` at byte ${at}`
-  return new HearthError('invalid_json', { message: `The body is not valid JSON: it ${what}${where}.` })
-}
-
 /** One pass over one body by recursive descent; the depth limit bounds the call stack. */
-class Walk {
-  readonly #bytes: Buffer
+class Walk extends Lexer {
   readonly #keys: ReadonlySet<string>
   readonly #values = new Map<string, Span>()
-  #at = 0
-  #pictures = 0
+  readonly #others: string[] = []
+  readonly #marks: Mark[] = []
+  readonly #cuts: Span[] = []
+  #keysSeen = 0
+  #inMessages = false
+  #inContent = false
 
   constructor(bytes: Buffer, keys: ReadonlySet<string>) {
-    this.#bytes = bytes
+    super(bytes)
     this.#keys = keys
   }
 
   run(): BodyScan {
-    this.#skipSpace()
-    if (this.#bytes[this.#at] !== 0x7b) throw invalid('has no object at its root', this.#at)
+    this.skipSpace()
+    if (this.bytes[this.at] !== 0x7b) throw invalid('has no object at its root', this.at)
     this.#object(1)
-    this.#skipSpace()
-    if (this.#at < this.#bytes.length) throw invalid('goes on after its end', this.#at)
-    return { values: this.#values, pictures: this.#pictures }
+    this.skipSpace()
+    if (this.at < this.bytes.length) throw invalid('goes on after its end', this.at)
+    const cuts = this.#cuts.sort((one, other) => one.start - other.start)
+    return { values: this.#values, others: this.#others, marks: this.#marks, cuts }
   }
 
   #value(depth: number): void {
-    const byte = this.#bytes[this.#at]
-    if (byte === quote) this.#string()
+    const byte = this.bytes[this.at]
+    if (byte === quote) this.string()
     else if (byte === 0x7b) this.#object(depth + 1)
     else if (byte === 0x5b) this.#array(depth + 1)
-    else if (byte === 0x2d || isDigit(byte)) this.#number()
-    else this.#literal()
+    else if (byte === 0x2d || isDigit(byte)) this.number()
+    else this.literal()
   }
 
   #object(depth: number): void {
-    if (depth > depthMax) throw invalid(`is nested deeper than ${depthMax} levels`, this.#at)
-    this.#at += 1
-    if (this.#isNext(0x7d)) return
+    if (depth > depthMax) throw invalid(`is nested deeper than ${depthMax} levels`, this.at)
+    this.at += 1
+    if (this.isNext(0x7d)) return
+    let keptEnd = -1
+    let cutFrom = -1
+    let cutEnd = -1
+    let end = -1
     do {
-      this.#skipSpace()
-      const key = this.#key(depth)
-      this.#skipSpace()
-      const start = this.#at
-      this.#value(depth)
-      if (key !== undefined) this.#values.set(key, { start, end: this.#at })
-    } while (this.#isNext(0x2c))
-    if (!this.#isNext(0x7d)) throw this.#unexpected('"," or "}"')
+      this.skipSpace()
+      const start = this.at
+      const kept = this.#member(depth)
+      end = this.at
+      // What is cut takes one comma with it: the one before it where something is kept before, else the one after.
+      if (kept && cutFrom >= 0) this.#cuts.push({ start: cutFrom, end: keptEnd < 0 ? start : cutEnd })
+      if (kept) [keptEnd, cutFrom] = [end, -1]
+      else if (cutFrom < 0) cutFrom = keptEnd < 0 ? start : keptEnd
+      if (!kept) cutEnd = end
+    } while (this.isNext(0x2c))
+    if (cutFrom >= 0) this.#cuts.push({ start: cutFrom, end })
+    if (!this.isNext(0x7d)) throw this.unexpected('"," or "}"')
   }
 
   #array(depth: number): void {
-    if (depth > depthMax) throw invalid(`is nested deeper than ${depthMax} levels`, this.#at)
-    this.#at += 1
-    if (this.#isNext(0x5d)) return
+    if (depth > depthMax) throw invalid(`is nested deeper than ${depthMax} levels`, this.at)
+    this.at += 1
+    if (this.isNext(0x5d)) return
     do {
-      this.#skipSpace()
+      this.skipSpace()
       this.#value(depth)
-    } while (this.#isNext(0x2c))
-    if (!this.#isNext(0x5d)) throw this.#unexpected('"," or "]"')
+    } while (this.isNext(0x2c))
+    if (!this.isNext(0x5d)) throw this.unexpected('"," or "]"')
   }
 
-  /** Reads `"key":`; returns the key where it stands at the top and policy asked for it. */
-  #key(depth: number): string | undefined {
-    if (this.#bytes[this.#at] !== quote) throw this.#unexpected('a key in quotes')
-    const start = this.#at + 1
-    const escaped = this.#string()
-    const end = this.#at - 1
-    if (!this.#isNext(0x3a)) throw this.#unexpected('":"')
-    if (depth > 1) {
-      this.#countPicture(start, end)
-      return undefined
+  /** Reads `"key": value`; returns whether it stays in the body. */
+  #member(depth: number): boolean {
+    if (this.bytes[this.at] !== quote) throw this.unexpected('a key in quotes')
+    this.#keysSeen += 1
+    if (this.#keysSeen > keysMax) throw invalid(`has more than ${keysMax} keys`, this.at)
+    const start = this.at + 1
+    const escaped = this.string()
+    const end = this.at - 1
+    if (!this.isNext(0x3a)) throw this.unexpected('":"')
+    this.skipSpace()
+    if (depth === 1) return this.#field(this.#name(start, end, escaped), start, escaped)
+    if (!this.#inMessages) {
+      this.#value(depth)
+      return true
     }
-    return this.#policyKey(start, end, escaped)
+    return this.#inner(depth, start, end, escaped)
   }
 
-  #policyKey(start: number, end: number, escaped: boolean): string | undefined {
-    const written = this.#bytes.toString('utf8', start, Math.min(end, start + 512))
-    const key = escaped ? String(JSON.parse(`"${this.#bytes.toString('utf8', start, end)}"`)) : written
-    if (!this.#keys.has(key)) return undefined
-    if (escaped) throw invalid(`writes the key "${key}" with escapes`, start)
-    if (this.#values.has(key)) throw invalid(`has the key "${key}" twice`, start)
-    return key
+  /** Reads the value of a top-level key. */
+  #field(name: string, keyStart: number, escaped: boolean): boolean {
+    const known = this.#keys.has(name)
+    if (known && escaped) throw invalid(`writes the key "${name}" with escapes`, keyStart)
+    if (known && this.#values.has(name)) throw invalid(`has the key "${name}" twice`, keyStart)
+    this.#inMessages = known && name === 'messages'
+    const start = this.at
+    this.#value(1)
+    this.#inMessages = false
+    if (known) this.#values.set(name, { start, end: this.at })
+    else this.#others.push(name)
+    return known
   }
 
-  #countPicture(start: number, end: number): void {
-    const length = end - start
-    for (const name of pictureKeys) {
-      if (name.length === length && this.#bytes.compare(name, 0, length, start, end) === 0) this.#pictures += 1
+  /** Reads the value of a key inside the messages. */
+  #inner(depth: number, keyStart: number, keyEnd: number, escaped: boolean): boolean {
+    const name = escaped ? this.#name(keyStart, keyEnd, true) : this.#innerName(keyStart, keyEnd)
+    const isWatched = name !== contentKey && watched.has(name)
+    const isContent = depth === 3 && name === contentKey
+    if (escaped && (isWatched || isContent)) throw invalid(`writes the key "${name}" with escapes`, keyStart)
+    const ofPart = depth === 5 && this.#inContent
+    if (depth === 3) this.#inContent = isContent
+    const start = this.at
+    this.#value(depth)
+    if (isWatched) this.#marks.push({ name, depth, ofPart, value: { start, end: this.at } })
+    return !(ofPart && name === cutKey)
+  }
+
+  /** A key inside the messages, or nothing where it is none of those that policy looks at. */
+  #innerName(start: number, end: number): string {
+    const names = shapes.get(shapeOf(this.bytes[start] ?? 0, end - start))
+    return names?.find((name) => this.#isAt(name, start)) ?? ''
+  }
+
+  #isAt(name: string, start: number): boolean {
+    for (let index = 0; index < name.length; index += 1) {
+      if (this.bytes[start + index] !== name.charCodeAt(index)) return false
     }
-  }
-
-  /** Walks over a string; returns whether it holds an escape. */
-  #string(): boolean {
-    const bytes = this.#bytes
-    const { length } = bytes
-    let at = this.#at + 1
-    let escaped = false
-    for (; at < length; at += 1) {
-      const byte = bytes[at] ?? 0
-      if (byte === quote) {
-        this.#at = at + 1
-        return escaped
-      }
-      if (byte < 0x20) throw invalid('has a control character in a string', at)
-      if (byte === backslash) {
-        escaped = true
-        at = this.#escape(at + 1)
-      }
-    }
-    throw invalid('ends inside a string', length)
-  }
-
-  /** Checks the escape whose letter stands at `at`; returns the place of its last byte. */
-  #escape(at: number): number {
-    const letter = this.#bytes[at] ?? 0
-    if (letter !== 0x75) {
-      if (!escapes.has(letter)) throw invalid('has an unknown escape in a string', at)
-      return at
-    }
-    for (let digit = at + 1; digit <= at + 4; digit += 1) {
-      if (!isHexDigit(this.#bytes[digit])) throw invalid('has a broken \\u escape in a string', at)
-    }
-    return at + 4
-  }
-
-  #number(): void {
-    if (this.#bytes[this.#at] === 0x2d) this.#at += 1
-    if (this.#bytes[this.#at] === 0x30) this.#at += 1
-    else this.#digits()
-    if (this.#bytes[this.#at] === 0x2e) {
-      this.#at += 1
-      this.#digits()
-    }
-    const exponent = this.#bytes[this.#at]
-    if (exponent !== 0x65 && exponent !== 0x45) return
-    this.#at += 1
-    const sign = this.#bytes[this.#at]
-    if (sign === 0x2b || sign === 0x2d) this.#at += 1
-    this.#digits()
-  }
-
-  #digits(): void {
-    const start = this.#at
-    while (isDigit(this.#bytes[this.#at])) this.#at += 1
-    if (this.#at === start) throw this.#unexpected('a digit')
-  }
-
-  #literal(): void {
-    for (const literal of literals) {
-      const end = this.#at + literal.length
-      if (end <= this.#bytes.length && this.#bytes.compare(literal, 0, literal.length, this.#at, end) === 0) {
-        this.#at = end
-        return
-      }
-    }
-    throw this.#unexpected('a value')
-  }
-
-  /** Takes `byte` (after white space) where it comes next. */
-  #isNext(byte: number): boolean {
-    this.#skipSpace()
-    if (this.#bytes[this.#at] !== byte) return false
-    this.#at += 1
     return true
   }
 
-  #skipSpace(): void {
-    for (;;) {
-      const byte = this.#bytes[this.#at]
-      if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return
-      this.#at += 1
-    }
-  }
-
-  #unexpected(wanted: string): HearthError {
-    if (this.#at >= this.#bytes.length) return invalid(`ends where ${wanted} is wanted`)
-    return invalid(`has something else than ${wanted}`, this.#at)
+  #name(start: number, end: number, escaped: boolean): string {
+    if (escaped) return String(JSON.parse(`"${this.bytes.toString('utf8', start, end)}"`))
+    return this.bytes.toString('utf8', start, Math.min(end, start + 512))
   }
 }
 
-function isDigit(byte: number | undefined): boolean {
-  return byte !== undefined && byte >= 0x30 && byte <= 0x39
-}
-
-function isHexDigit(byte: number | undefined): boolean {
-  if (byte === undefined) return false
-  const lower = byte | 0x20
-  return isDigit(byte) || (lower >= 0x61 && lower <= 0x66)
+function shapeOf(first: number, length: number): number {
+  return length * 256 + first
 }

@@ -2,24 +2,24 @@ import { createMiddleware } from 'hono/factory'
 import { type MethodsByPath, rawPath } from './precheck.ts'
 import type { AppEnv } from './request.ts'
 
-const allowedHeaders = [
-  'authorization',
-  'content-type',
-  'openai-organization',
-  'openai-project',
+/** What the OpenAI SDK adds to a request by itself; a browser asks for each of them. */
+const sdkHeaders = [
+  ...['retry-count', 'timeout', 'lang', 'os', 'arch', 'runtime', 'runtime-version', 'package-version'],
+  ...['helper-method', 'poll-helper', 'custom-poll-interval'],
+].map((name) => `x-stainless-${name}`)
+const allowedHeaders = ['authorization', 'content-type', 'openai-organization', 'openai-project', ...sdkHeaders]
+/** By name each: there is no wildcard for a prefix, and `*` does not count where a key is sent. */
+const exposedHeaders = [
   ...[
-    'retry-count',
-    'timeout',
-    'lang',
-    'os',
-    'arch',
-    'runtime',
-    'runtime-version',
-    'package-version',
-    'helper-method',
-  ].map((name) => `x-stainless-${name}`),
-].join(', ')
-const exposedHeaders = 'x-request-id, retry-after, x-should-retry, x-hearth-error-source'
+    'x-request-id',
+    'retry-after',
+    'x-should-retry',
+    'server-timing',
+    'x-hearth-error-source',
+    'x-hearth-dropped-fields',
+  ],
+  ...['limit', 'remaining', 'reset'].flatMap((what) => [`x-ratelimit-${what}-requests`, `x-ratelimit-${what}-tokens`]),
+]
 
 /** Lets the pages of the listed origins read our answers; `*` admits every page. Answers preflights itself. */
 export function cors(origins: readonly string[], table: MethodsByPath) {
@@ -30,11 +30,12 @@ export function cors(origins: readonly string[], table: MethodsByPath) {
     if (allowed.size > 0) headers['vary'] = 'origin'
     if (origin === undefined || !(allowed.has(origin) || allowed.has('*'))) return next()
     headers['access-control-allow-origin'] = origin
-    headers['access-control-expose-headers'] = exposedHeaders
+    headers['access-control-expose-headers'] = exposedHeaders.join(', ')
+    headers['timing-allow-origin'] = origin
     const methods = table.get(rawPath(c.env.incoming.url ?? ''))
     if (c.env.incoming.method !== 'OPTIONS' || methods === undefined) return next()
     headers['access-control-allow-methods'] = [...methods].join(', ')
-    headers['access-control-allow-headers'] = allowedHeaders
+    headers['access-control-allow-headers'] = allowedHeaders.join(', ')
     headers['access-control-max-age'] = '600'
     return c.body(null, 204, headers)
   })

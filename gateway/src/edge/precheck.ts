@@ -35,3 +35,16 @@ export function precheck(table: MethodsByPath) {
     await next()
   })
 }
+
+/** Ends a request whose body brought trailers: unannounced ones are seen only when the last byte is. */
+export const refuseTrailers = createMiddleware<AppEnv>(async function refuseTrailers(c, next) {
+  const { incoming } = c.env
+  // Heard before the reader of the body hears the same, so nothing is sent home by then.
+  incoming.once('end', () => {
+    if (incoming.rawTrailers.length === 0) return
+    const request = c.get('request')
+    request.headers['connection'] = 'close'
+    request.abort.abort(new HearthError('bad_header', { message: 'Trailers are not read here.' }))
+  })
+  await next()
+})

@@ -14,6 +14,7 @@ import type { Probe } from '../routing/probe.ts'
 import { forward } from '../upstream/forward.ts'
 import type { RelayOutcome } from '../upstream/relay.ts'
 import type { Carried } from '../upstream/tunnels.ts'
+import { checkPictures } from '../vision/pictures.ts'
 
 export interface InferenceDeps {
   readonly config: Pick<Config, 'limits' | 'timeouts' | 'engineApiKey'>
@@ -32,6 +33,8 @@ interface InferenceRequest {
   readonly stream: boolean
   readonly body: readonly Buffer[]
 }
+
+const nothing = Buffer.alloc(0)
 
 /** Answers an inference route: read and check the body, wait in the line, forward, relay. */
 export function inference(deps: InferenceDeps, path: string) {
@@ -56,22 +59,32 @@ export function inference(deps: InferenceDeps, path: string) {
 
 function check(deps: InferenceDeps, request: RequestState, bytes: Buffer): InferenceRequest {
   const fields = readFields(bytes)
+  const dropped = fields.dropped.join(', ')
+  if (dropped !== '') request.headers['x-hearth-dropped-fields'] = dropped
   const route = deps.engines.find(fields.model)
   // A model that this key may not use and one that does not exist get the same answer.
   if (route === undefined || request.caller?.mayUse(namesOf(route.model)) !== true) {
     throw new HearthError('model_not_found', { param: 'model' })
   }
   Object.assign(request.log, { model: route.model.id, engine: route.engine.config.name, stream: fields.stream })
-  if (fields.pictures > 0 && route.model.vision === undefined)
+  if (fields.pictures.length > 0 && route.model.vision === undefined)
     throw new HearthError('model_has_no_vision', { param: 'messages' })
-  return { route, stream: fields.stream, body: nameForEngine(bytes, fields, route) }
+  checkPictures(bytes, fields.pictures)
+  return { route, stream: fields.stream, body: bodyForEngine(bytes, fields, route) }
 }
 
-/** The body with the engine's own name of the model in it; the same bytes where that is the name already. */
-function nameForEngine(bytes: Buffer, { model, modelSpan }: InferenceFields, route: ModelRoute): readonly Buffer[] {
-  const served = route.model.served ?? route.model.id
-  if (served === model) return [bytes]
-  return spliceBody(bytes, [{ span: modelSpan, bytes: Buffer.from(JSON.stringify(served)) }])
+/** The body with the engine's own name of the model in it and without what the engine must not see. */
+function bodyForEngine(
+  bytes: Buffer,
+  { model, modelSpan, cuts }: InferenceFields,
+  { model: { id, served = id } }: ModelRoute,
+): readonly Buffer[] {
+  const replacements = cuts.map((span) => ({ span, bytes: nothing }))
+  if (served !== model) replacements.push({ span: modelSpan, bytes: Buffer.from(JSON.stringify(served)) })
+  return spliceBody(
+    bytes,
+    replacements.sort((one, other) => one.span.start - other.span.start),
+  )
 }
 
 async function send(

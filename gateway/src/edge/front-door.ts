@@ -1,0 +1,116 @@
+import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { RequestError } from '@hono/node-server'
+import { describe, type ErrorCode, errorBody, errorHeaders, HearthError, toHearthError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import type { Meters } from '../metrics.ts'
+import { cutLater, lingerOnClose } from './linger.ts'
+import { judgeRequest } from './verdict.ts'
+
+export interface FrontDoorOptions {
+  readonly log: Log
+  readonly meters: Pick<Meters, 'request'>
+  readonly newId: () => string
+}
+
+type Listener = (incoming: IncomingMessage, outgoing: ServerResponse) => unknown
+
+/** What Node's parser calls its complaints that are more than "no HTTP". */
+const codeOfComplaint: Readonly<Record<string, ErrorCode>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: 'head_timeout',
+  HPE_HEADER_OVERFLOW: 'too_many_headers',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 'body_too_large',
+}
+
+/**
+ * Stands between Node's HTTP server and the app: heads that {@link judgeRequest} refuses and bytes that are no HTTP
+ * never reach the app, get the one error shape, and lose their connection.
+ */
+export function openFrontDoor(server: Server, listener: Listener, options: FrontDoorOptions): void {
+  const latest = new WeakMap<Duplex, ServerResponse>()
+  const enter: Listener = (incoming, outgoing) => {
+    // What comes after the last answer of a connection is not looked at.
+    if (incoming.socket.writableEnded) return
+    latest.set(incoming.socket, outgoing)
+    const refusal = judge(incoming)
+    if (refusal === undefined) listener(incoming, outgoing)
+    else answer(outgoing, note(refusal, incoming.method, options))
+  }
+  server.on('connection', (socket) => lingerOnClose(socket, () => latest.get(socket)?.req.complete === false))
+  server.on('request', enter)
+  server.on('checkExpectation', enter)
+  server.on('checkContinue', (incoming, outgoing) => {
+    // Only who is let in is told to send the body: the word goes out when somebody begins to read it.
+    incoming.once('resume', () => {
+      if (!outgoing.headersSent && !outgoing.destroyed) outgoing.writeContinue()
+    })
+    enter(incoming, outgoing)
+  })
+  server.on('connect', (incoming, socket) => {
+    answerBare(socket, note(judge(incoming) ?? new HearthError('bad_request_line'), incoming.method, options))
+  })
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const last = latest.get(socket)
+    // An answer is under way, or belongs to the request before this one: another would be taken for it.
+    const isBusy = last !== undefined && !last.writableFinished && (last.headersSent || last.req.complete)
+    if (isBusy || !socket.writable || error.code === 'ECONNRESET') socket.destroy()
+    else answerBare(socket, note(complaint(error), undefined, options))
+  })
+}
+
+/** The answer where the adapter refuses to make a request of what the door let in, such as the host `127.1`. */
+export function refuseOdd(thrown: unknown, options: FrontDoorOptions): Response {
+  const error =
+    thrown instanceof RequestError ? new HearthError('bad_header', { detail: describe(thrown) }) : toHearthError(thrown)
+  const { status, headers, body } = note(error, undefined, options)
+  return new Response(body, { status, headers: { ...headers } })
+}
+
+function judge({ method = '', url = '', httpVersion, rawHeaders }: IncomingMessage): HearthError | undefined {
+  const refusal = judgeRequest({ method, url, httpVersion, rawHeaders })
+  return refusal && new HearthError(refusal.code, { message: refusal.message })
+}
+
+function complaint({ code = '', message }: NodeJS.ErrnoException): HearthError {
+  return new HearthError(codeOfComplaint[code] ?? 'malformed_request', { detail: `${code}: ${message}` })
+}
+
+interface Answer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+/** Writes the one record of a request that the app never saw, and returns what its caller is told. */
+function note(error: HearthError, method: string | undefined, { newId, meters, log }: FrontDoorOptions): Answer {
+  const requestId = newId()
+  const { code, status } = error
+  meters.request({ route: 'other', status, code, ms: 0 })
+  log('INFO', 'request', { requestId, method, status, ms: 0, outcome: code, detail: error.detail ?? error.message })
+  const body = errorBody(error)
+  const headers = {
+    'x-request-id': requestId,
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    ...errorHeaders(error),
+    'content-length': String(Buffer.byteLength(body)),
+    connection: 'close',
+  }
+  return { status, headers, body }
+}
+
+/** Answers in its turn: an earlier request of the same connection may still be at work. */
+function answer(outgoing: ServerResponse, { status, headers, body }: Answer): void {
+  outgoing.writeHead(status, headers)
+  outgoing.end(body)
+}
+
+/** Answers where Node offers no way to, and closes. */
+function answerBare(socket: Duplex, { status, headers, body }: Answer): void {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.on('error', () => {})
+  cutLater(socket)
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`)
+  // What still comes is thrown away: bytes that nobody read would turn the close into a reset, and the answer be lost.
+  socket.resume()
+}

@@ -1,0 +1,339 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { type FakeEngine, startEngine } from './fake-engine.ts'
+import { assertNothingLeft, type Gateway, startGateway } from './harness.ts'
+import { exchangeRaw, openRaw, type RawClient } from './raw-client.ts'
+import { chatBody, chatPath, model } from './wire.ts'
+
+/** What a request that is sent word by word came to. */
+interface Answered {
+  readonly status: number
+  readonly code: string | undefined
+  readonly text: string
+}
+
+const allowedStatuses = new Set([200, 204, 400, 401, 404, 405, 408, 411, 413, 414, 415, 417, 421, 422, 431, 501, 505])
+
+describe('the front door', () => {
+  let engine: FakeEngine
+  let gateway: Gateway
+  before(async () => {
+    engine = await startEngine()
+    gateway = await startGateway({
+      config: {
+        engines: [{ name: 'gpu', url: engine.url, kind: 'vllm' }],
+        models: [{ id: model, engine: 'gpu' }],
+        timeouts: { bodyIdleMs: 1000 },
+      },
+      env: { HEARTH_HOST: '127.0.0.1' },
+    })
+  })
+  after(async () => {
+    try {
+      await assertNothingLeft(gateway, engine)
+    } finally {
+      await engine.close()
+    }
+  })
+
+  /** A chat request with a valid key in which `change` alters lines or the body; the body is its own last line. */
+  const chatText = (change: Partial<Record<'line' | 'host' | 'framing' | 'extra' | 'body', string>> = {}) => {
+    const body = chatBody()
+    const parts = {
+      line: `POST ${chatPath} HTTP/1.1`,
+      host: 'Host: a\r\n',
+      framing: `Content-Length: ${body.length}\r\n`,
+      extra: '',
+      body,
+      ...change,
+    }
+    const auth = `Authorization: Bearer ${gateway.key}\r\nContent-Type: application/json\r\n`
+    return `${parts.line}\r\n${parts.host}${auth}${parts.framing}${parts.extra}\r\n${parts.body}`
+  }
+  const chunked = (trailer = '') => {
+    const body = chatBody()
+    return `${body.length.toString(16)}\r\n${body}\r\n0\r\n${trailer}\r\n`
+  }
+  const say = async (text: string): Promise<Answered> => {
+    await using client = await openRaw(gateway.port)
+    await client.write(text)
+    return await readAnswer(client)
+  }
+
+  it('lets the same request pass when nothing is wrong with it', async () => {
+    assert.equal((await say(chatText())).status, 200)
+    const sent = await say(chatText({ framing: 'Transfer-Encoding: chunked\r\n', body: chunked() }))
+    assert.equal(sent.status, 200)
+    assert.equal((await say(chatText({ host: 'Host: [::1]:8080\r\n' }))).status, 200)
+    assert.equal((await say('GET /health HTTP/1.0\r\n\r\n')).status, 200)
+  })
+
+  it('refuses 13 of 13 kinds of ambiguous requests, tells each why, and sends nothing of them home', async () => {
+    const many = Array.from({ length: 101 }, (_, at) => `X-N-${at}: 1\r\n`).join('')
+    const chunkedTe = 'Transfer-Encoding: chunked\r\n'
+    const kinds: Readonly<Record<string, readonly [number, string, readonly string[]]>> = {
+      'two hosts': [400, 'bad_header', [chatText({ host: 'Host: a\r\nHost: a\r\n' })]],
+      'a bad host': [
+        400,
+        'bad_header',
+        ['a/', 'a?', 'a#', 'u@a', 'a\\b', 'a/#', 'a:', 'a:0', 'a:65536', 'a:x', '', 'a b', '[::1']
+          .map((host) => chatText({ host: `Host: ${host}\r\n` }))
+          .concat(chatText({ host: '' })),
+      ],
+      'a target with an authority': [
+        400,
+        'bad_request_line',
+        ['http://evil', 'http://a', 'https://a:1', 'a']
+          .map((at) => chatText({ line: `POST ${at}${chatPath} HTTP/1.1` }))
+          .slice(0, 3),
+      ],
+      'transfer-encoding on HTTP/1.0': [
+        400,
+        'bad_header',
+        [chatText({ line: `POST ${chatPath} HTTP/1.0`, framing: chunkedTe, body: chunked() })],
+      ],
+      'another transfer-encoding': [
+        400,
+        'bad_header',
+        ['gzip, chunked', 'Chunked', 'identity, chunked', '"chunked", chunked'].map((coding) =>
+          chatText({ framing: `Transfer-Encoding: ${coding}\r\n`, body: chunked() }),
+        ),
+      ],
+      'an odd expect': [
+        417,
+        'expectation_failed',
+        ['y 100-continue', '200-ok', '100-continue, x', ''].map((expect) =>
+          chatText({ extra: `Expect: ${expect}\r\n` }),
+        ),
+      ],
+      connect: [
+        400,
+        'bad_request_line',
+        ['a:443', chatPath].map((target) => chatText({ line: `CONNECT ${target} HTTP/1.1` })),
+      ],
+      'options *': [400, 'bad_request_line', [chatText({ line: 'OPTIONS * HTTP/1.1' })]],
+      'a method that the table lacks': [
+        405,
+        'method_not_allowed',
+        ['PUT', 'DELETE', 'TRACE', 'PROPFIND', 'GET'].map((method) =>
+          chatText({ line: `${method} ${chatPath} HTTP/1.1` }),
+        ),
+      ],
+      'an odd header name': [
+        400,
+        'bad_header',
+        ['x_y', '__proto__', 'x.y', "x'y", 'x!y', '~'].map((name) => chatText({ extra: `${name}: 1\r\n` })),
+      ],
+      'more than 100 headers': [
+        431,
+        'too_many_headers',
+        [
+          chatText({ extra: many }),
+          chatText({
+            extra: many
+              .repeat(12)
+              .slice(0, 15_000)
+              .replace(/\r\n[^\n]*$/, '\r\n'),
+          }),
+        ],
+      ],
+      'a header twice': [
+        400,
+        'bad_header',
+        ['Authorization: Bearer x', 'Content-Type: text/plain', 'Content-Encoding: a\r\ncontent-encoding: b']
+          .concat('Origin: a\r\nOrigin: b', 'Expect: 100-continue\r\nExpect: 100-continue')
+          .map((extra) => chatText({ extra: `${extra}\r\n` })),
+      ],
+      trailers: [
+        400,
+        'bad_header',
+        [
+          chatText({ framing: `${chunkedTe}Trailer: x\r\n`, body: chunked() }),
+          chatText({ framing: chunkedTe, body: chunked('x: y\r\n') }),
+        ],
+      ],
+    }
+    const before = engine.counts()
+    for (const [kind, [status, code, texts]] of Object.entries(kinds))
+      for (const text of texts) {
+        const answered = await say(text)
+        assert.deepEqual([answered.status, answered.code], [status, code], `${kind}: ${text}\n→ ${answered.text}`)
+      }
+    const { requests, malformed, socketsTotal } = engine.counts()
+    assert.deepEqual([requests, malformed, socketsTotal], [before.requests, before.malformed, before.socketsTotal])
+    assert.equal(Object.keys(kinds).length, 13)
+  })
+
+  it('gives bytes that are no HTTP the one error shape too', async () => {
+    const cases: readonly (readonly [string, number, string])[] = [
+      ['\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', 400, 'malformed_request'],
+      ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400, 'malformed_request'],
+      ['GET / HTTP/9.9\r\n\r\n', 400, 'malformed_request'],
+      [`FLY ${chatPath} HTTP/1.1\r\n\r\n`, 400, 'malformed_request'],
+      [chatText({ extra: 'a b: c\r\n' }), 400, 'malformed_request'],
+      [chatText({ extra: ' folded: c\r\n' }), 400, 'malformed_request'],
+      [chatText({ extra: 'Transfer-Encoding: chunked\r\n' }), 400, 'malformed_request'],
+      [chatText({ framing: 'Content-Length: 5\r\nContent-Length: 6\r\n' }), 400, 'malformed_request'],
+      [chatText({ framing: 'Transfer-Encoding: chunked, chunked\r\n', body: chunked() }), 400, 'malformed_request'],
+      [chatText({ framing: 'Transfer-Encoding: chunked\r\n', body: 'zz\r\n' }), 400, 'malformed_request'],
+      [chatText({ extra: `x: ${'y'.repeat(20_000)}\r\n` }), 431, 'too_many_headers'],
+    ]
+    const before = engine.counts().requests
+    for (const [text, status, code] of cases) {
+      const answered = await say(text)
+      assert.deepEqual([answered.status, answered.code], [status, code], `${text.slice(0, 300)}\n→ ${answered.text}`)
+    }
+    assert.equal(engine.counts().requests, before)
+  })
+
+  it('answers the requests of one connection in their order, and only cuts what comes after them', async () => {
+    await using client = await openRaw(gateway.port)
+    await client.write(chatText() + chatText({ extra: 'x_y: 1\r\n' }))
+    const first = await client.readHead()
+    assert.equal(first.status, 200)
+    await client.readBody(first)
+    assert.equal((await client.readHead()).status, 400)
+    assert.notEqual(await client.closed(), 'open')
+    await using other = await openRaw(gateway.port)
+    await other.write(`${chatText()}\x00\x01\r\n\r\n`)
+    await other.closed()
+    const text = other.peek().toString()
+    assert.ok((text.match(/HTTP\/1\.1 /g) ?? []).length <= 1, text)
+    assert.doesNotMatch(text, /malformed_request/)
+  })
+
+  it('survives thousands of mutated requests: no exit, no 500, only statuses that are meant', async (t) => {
+    const seed = Number(process.env['HEARTH_TEST_SEED'] ?? Date.now() % 2 ** 31)
+    t.diagnostic(`seed ${seed}`)
+    const random = randomFrom(seed)
+    const bases = [
+      chatText(),
+      chatText({ framing: 'Transfer-Encoding: chunked\r\n', body: chunked() }),
+      chatText({ extra: 'Expect: 100-continue\r\n' }),
+      'GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n',
+      `OPTIONS ${chatPath} HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\n\r\n`,
+    ]
+    const seen = new Map<number, number>()
+    const texts = Array.from({ length: 2_500 }, () => mutate(pick(bases, random), random))
+    const startedMs = performance.now()
+    const workers = Array.from({ length: 32 }, async () => {
+      for (let text = texts.pop(); text !== undefined; text = texts.pop()) {
+        for (const status of await throwAt(gateway.port, text)) {
+          seen.set(status, (seen.get(status) ?? 0) + 1)
+          assert.ok(allowedStatuses.has(status), `${status} (seed ${seed}) to ${JSON.stringify(text)}`)
+        }
+      }
+    })
+    await Promise.all(workers)
+    const tookMs = Math.round(performance.now() - startedMs)
+    t.diagnostic(`2500 requests in ${tookMs} ms: ${JSON.stringify(Object.fromEntries(seen))}`)
+    assert.equal(gateway.child.exitCode, null)
+    assert.deepEqual([...new Set(engine.requests.map(({ method, path }) => `${method} ${path}`))], [`POST ${chatPath}`])
+    assert.deepEqual(
+      gateway.logs().filter(({ outcome }) => outcome === 'internal_error'),
+      [],
+    )
+    assert.equal((await exchangeRaw(gateway.port, { path: '/health' })).head.status, 200)
+    assert.ok(tookMs < 15_000, `${tookMs} ms`)
+  })
+})
+
+async function readAnswer(client: RawClient): Promise<Answered> {
+  const head = await client.readHead()
+  const { bytes } = await client.readBody(head)
+  const text = bytes.toString()
+  if (head.status < 400) return { status: head.status, code: undefined, text }
+  const { error } = JSON.parse(text)
+  assert.deepEqual(Object.keys(error), ['message', 'type', 'param', 'code'])
+  assert.match(head.header('x-request-id') ?? '', /^[0-9a-f-]{36}$/)
+  assert.equal(head.header('x-hearth-error-source'), 'gateway')
+  if (error.code !== 'method_not_allowed') assert.equal(head.header('connection'), 'close')
+  return { status: head.status, code: error.code, text }
+}
+
+/** The statuses of all that comes back; what the server waits for in vain after a moment is ended with FIN. */
+async function throwAt(port: number, text: string): Promise<number[]> {
+  await using client = await openRaw(port)
+  await client.write(text).catch(() => undefined)
+  const first = await client.readHead(400).catch(() => undefined)
+  const body = first && (await client.readBody(first, 400).catch(() => undefined))
+  client.finish()
+  await client.closed(8000)
+  const heads = client
+    .peek()
+    .toString('latin1')
+    .matchAll(/^HTTP\/1\.1 (\d{3}) /gm)
+  const rest = [...heads].map(([, status]) => Number(status))
+  if (first?.status === 200) assert.equal(body?.ended, 'complete', text)
+  return [...(first === undefined ? [] : [first.status]), ...rest].filter((status) => status !== 100)
+}
+
+/** Mulberry32: small, and the same everywhere for one seed. */
+function randomFrom(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+function pick<T>(items: readonly T[], random: () => number): T {
+  const item = items[Math.floor(random() * items.length)]
+  if (item === undefined) throw new Error('nothing to pick from')
+  return item
+}
+
+const noises = [
+  '\r\n',
+  '\n',
+  '\r',
+  '\0',
+  ' ',
+  '\t',
+  ':',
+  '/',
+  '//',
+  '%',
+  '%2f',
+  '..',
+  '\\',
+  '#',
+  '?',
+  '@',
+  '\x80',
+  '\xff',
+].concat(
+  [
+    'Host: b\r\n',
+    'Transfer-Encoding: chunked\r\n',
+    'Content-Length: 0\r\n',
+    '__proto__: x\r\n',
+    'Expect: x\r\n',
+    '0',
+    '-1',
+    'HTTP/1.0',
+  ],
+  [
+    'Connection: upgrade\r\nUpgrade: websocket\r\n',
+    'Trailer: x\r\n',
+    'CONNECT ',
+    'OPTIONS * HTTP/1.1\r\n',
+    'http://e/',
+    ';x=y',
+  ],
+)
+
+/** One to four changes: a piece put in, taken out, doubled or overwritten. */
+function mutate(text: string, random: () => number): string {
+  let changed = text
+  for (let left = 1 + Math.floor(random() * 4); left > 0; left -= 1) {
+    const at = Math.floor(random() * changed.length)
+    const length = Math.floor(random() * 12)
+    const piece = changed.slice(at, at + length)
+    const put = pick([pick(noises, random), '', piece + piece, piece.toUpperCase()], random)
+    changed = changed.slice(0, at) + put + changed.slice(random() < 0.5 ? at : at + length)
+  }
+  return changed
+}
