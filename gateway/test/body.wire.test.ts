@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { type FakeEngine, startEngine } from './fake-engine.ts'
+import type { FakeEngine } from './fake-engine.ts'
 import { png, webpAnimated } from './fake-pictures.ts'
-import { assertNothingLeft, type Gateway, startGateway } from './harness.ts'
-import { assertError, chat, chatBody, model } from './wire.ts'
+import type { Gateway } from './harness.ts'
+import { assertError, chat, chatBody, endPair, model, startPair } from './wire.ts'
 
 const picture = `data:image/png;base64,${png(8, 8).toString('base64')}`
 const saying = (...content: readonly unknown[]) => ({ messages: [{ role: 'user', content }] })
@@ -12,22 +12,15 @@ describe('the body of a request', () => {
   let engine: FakeEngine
   let gateway: Gateway
   before(async () => {
-    engine = await startEngine()
-    gateway = await startGateway({
-      config: {
-        engines: [{ name: 'gpu', url: engine.url, kind: 'vllm' }],
+    ;({ engine, gateway } = await startPair({
+      sections: {
         models: [{ id: 'seer', engine: 'gpu', served: model, vision: {} }],
         cors: { origins: ['*'] },
       },
-      env: { HEARTH_HOST: '127.0.0.1' },
-    })
+    }))
   })
   after(async () => {
-    try {
-      await assertNothingLeft(gateway, engine)
-    } finally {
-      await engine.close()
-    }
+    await endPair({ engine, gateway })
   })
 
   const ask = (fields: object) => chat(gateway, { model: 'seer', ...fields })

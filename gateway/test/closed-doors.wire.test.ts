@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import { createServer } from 'node:net'
 import { after, before, describe, it } from 'node:test'
-import { type FakeEngine, startEngine } from './fake-engine.ts'
-import { assertNothingLeft, type Gateway, type LogRecord, startGateway } from './harness.ts'
-import { chatBody, chatPath, model } from './wire.ts'
+import type { FakeEngine } from './fake-engine.ts'
+import type { Gateway, LogRecord } from './harness.ts'
+import { chatBody, chatPath, endPair, startPair } from './wire.ts'
 
 /** What vLLM, llama.cpp, Ollama and a Traefik beside them answer, and no caller may reach. */
 const innerPaths: readonly string[] = [
@@ -84,22 +84,11 @@ describe('closed doors', () => {
   let engine: FakeEngine
   let gateway: Gateway
   before(async () => {
-    engine = await startEngine()
-    gateway = await startGateway({
-      config: {
-        engines: [{ name: 'gpu', url: engine.url, kind: 'vllm' }],
-        models: [{ id: model, engine: 'gpu' }],
-      },
-      env: { HEARTH_HOST: '127.0.0.1' },
-    })
+    ;({ engine, gateway } = await startPair({}))
   })
   after(async () => {
     agent.destroy()
-    try {
-      await assertNothingLeft(gateway, engine)
-    } finally {
-      await engine.close()
-    }
+    await endPair({ engine, gateway })
   })
 
   /** One request with a valid key; the target goes out letter by letter. */

@@ -3,11 +3,11 @@ import { execFile } from 'node:child_process'
 import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { waitUntil } from './deadline.ts'
-import { type FakeEngine, startEngine } from './fake-engine.ts'
+import type { FakeEngine } from './fake-engine.ts'
 import { png } from './fake-pictures.ts'
-import { assertNothingLeft, createKey, type Gateway, startGateway } from './harness.ts'
+import { createKey, type Gateway } from './harness.ts'
 import { exchangeRaw, openRaw } from './raw-client.ts'
-import { assertError, chat, chatBody, chatPath, largeBody, model, rawHeaders } from './wire.ts'
+import { assertError, chat, chatBody, chatPath, endPair, largeBody, model, rawHeaders, startPair } from './wire.ts'
 
 const origin = 'http://127.0.0.1:8501'
 const bodyBytesMax = 1024 * 1024
@@ -18,10 +18,8 @@ describe('the edge', () => {
   let engine: FakeEngine
   let gateway: Gateway
   before(async () => {
-    engine = await startEngine()
-    gateway = await startGateway({
-      config: {
-        engines: [{ name: 'gpu', url: engine.url, kind: 'vllm' }],
+    ;({ engine, gateway } = await startPair({
+      sections: {
         models: [
           { id: model, engine: 'gpu', context: 4096 },
           { id: 'public-name', engine: 'gpu', served: model, aliases: ['gpt-4o'] },
@@ -31,15 +29,10 @@ describe('the edge', () => {
         limits: { bodyBytesMax },
         timeouts: { bodyIdleMs: 300 },
       },
-      env: { HEARTH_HOST: '127.0.0.1' },
-    })
+    }))
   })
   after(async () => {
-    try {
-      await assertNothingLeft(gateway, engine)
-    } finally {
-      await engine.close()
-    }
+    await endPair({ engine, gateway })
   })
 
   const withKey = (path: string, init: RequestInit = {}) =>

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { type FakeEngine, startEngine } from './fake-engine.ts'
-import { assertNothingLeft, type Gateway, startGateway } from './harness.ts'
+import type { FakeEngine } from './fake-engine.ts'
+import type { Gateway } from './harness.ts'
 import { exchangeRaw, openRaw, type RawClient } from './raw-client.ts'
-import { chatBody, chatPath, model } from './wire.ts'
+import { chatBody, chatPath, endPair, model, startPair } from './wire.ts'
 
 /** What a request that is sent word by word came to. */
 interface Answered {
@@ -18,22 +18,15 @@ describe('the front door', () => {
   let engine: FakeEngine
   let gateway: Gateway
   before(async () => {
-    engine = await startEngine()
-    gateway = await startGateway({
-      config: {
-        engines: [{ name: 'gpu', url: engine.url, kind: 'vllm' }],
+    ;({ engine, gateway } = await startPair({
+      sections: {
         models: [{ id: model, engine: 'gpu' }],
         timeouts: { bodyIdleMs: 1000 },
       },
-      env: { HEARTH_HOST: '127.0.0.1' },
-    })
+    }))
   })
   after(async () => {
-    try {
-      await assertNothingLeft(gateway, engine)
-    } finally {
-      await engine.close()
-    }
+    await endPair({ engine, gateway })
   })
 
   /** A chat request with a valid key in which `change` alters lines or the body; the body is its own last line. */

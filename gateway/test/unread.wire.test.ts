@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import { type FakeEngine, startEngine } from './fake-engine.ts'
-import { assertNothingLeft, type Gateway, startGateway } from './harness.ts'
+import type { FakeEngine } from './fake-engine.ts'
+import type { Gateway } from './harness.ts'
 import { exchangeRaw, openRaw } from './raw-client.ts'
-import { chatBody, chatPath, model } from './wire.ts'
+import { chatBody, chatPath, endPair, startPair } from './wire.ts'
 
 const headersTimeoutMs = 10_000
 const mebibyte = 1024 * 1024
@@ -12,21 +12,10 @@ describe('what is not read', { concurrency: true }, () => {
   let engine: FakeEngine
   let gateway: Gateway
   before(async () => {
-    engine = await startEngine()
-    gateway = await startGateway({
-      config: {
-        engines: [{ name: 'gpu', url: engine.url, kind: 'vllm' }],
-        models: [{ id: model, engine: 'gpu' }],
-      },
-      env: { HEARTH_HOST: '127.0.0.1' },
-    })
+    ;({ engine, gateway } = await startPair({}))
   })
   after(async () => {
-    try {
-      await assertNothingLeft(gateway, engine)
-    } finally {
-      await engine.close()
-    }
+    await endPair({ engine, gateway })
   })
 
   const head = (extra: string) => `POST ${chatPath} HTTP/1.1\r\nHost: a\r\n${extra}\r\n`

@@ -19,22 +19,42 @@ export interface PairOptions extends Omit<GatewayOptions, 'config'> {
   readonly sections?: object
 }
 
-/** A gateway in front of a scripted engine, no mesh between; given to `use`, then proved to have left nothing. */
-export async function withPair(options: PairOptions, use: (pair: Pair) => Promise<void>): Promise<void> {
-  await using engine = await startEngine()
-  const { engineConfig, modelConfig, sections, ...rest } = options
+/** Starts an engine and a gateway in front of it; whoever asks ends them, `endPair` with proof that nothing is left. */
+export async function startPair({ engineConfig, modelConfig, sections, ...rest }: PairOptions): Promise<Pair> {
+  const engine = await startEngine()
   const config = {
     engines: [{ name: 'gpu', url: engine.url, kind: 'vllm', ...engineConfig }],
     models: [{ id: model, engine: 'gpu', ...modelConfig }],
     ...sections,
   }
-  const gateway = await startGateway({ config, ...rest, env: { HEARTH_HOST: '127.0.0.1', ...rest.env } })
+  try {
+    const gateway = await startGateway({ config, ...rest, env: { HEARTH_HOST: '127.0.0.1', ...rest.env } })
+    return { engine, gateway }
+  } catch (error) {
+    await engine.close()
+    throw error
+  }
+}
+
+/** Stops the gateway, proves that nothing is left, and closes the engine whatever came of that. */
+export async function endPair({ engine, gateway }: Pair): Promise<void> {
+  try {
+    await assertNothingLeft(gateway, engine)
+  } finally {
+    await engine.close()
+  }
+}
+
+/** A gateway in front of a scripted engine, no mesh between; given to `use`, then proved to have left nothing. */
+export async function withPair(options: PairOptions, use: (pair: Pair) => Promise<void>): Promise<void> {
+  const { engine, gateway } = await startPair(options)
   try {
     await use({ engine, gateway })
     engine.release()
     await assertNothingLeft(gateway, engine)
   } finally {
     await gateway[Symbol.asyncDispose]()
+    await engine.close()
   }
 }
 
