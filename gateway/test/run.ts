@@ -15,8 +15,9 @@ import {
 
 const help = `npm test [-- --quick] [-- --only STAGE[,STAGE]]
 
-Stages, in order: check, go, unit, build, wire, chain, page, bundle, mesh, race, setup.
+Stages, in order: check, go, unit, build, wire, chain, page, hostile, bundle, mesh, race, setup.
 --quick leaves out:
+  hostile the long attacks on the edge: thousands of broken requests and answers, floods, slow callers
   bundle  the same end-to-end tests on the bundle
   mesh    a real headscale and Tailscale's own programs, half a minute, and four more where they must be built
   race    the Go tests under the race detector: one minute, and two more the first time
@@ -47,7 +48,7 @@ function stages(): readonly Stage[] {
         nodeTests(
           files(
             ['gateway/{src,dev,test,lab}/**/*.test.{ts,mjs}', 'client-web/{src,.}/**/*.test.ts'],
-            /\.(wire|chain|mesh|e2e)\.test\.|node_modules/,
+            /\.(wire|chain|mesh|hostile|e2e)\.test\.|node_modules/,
           ),
         ),
     },
@@ -55,6 +56,11 @@ function stages(): readonly Stage[] {
     { name: 'wire', run: () => nodeTests(files(wireTests), { HEARTH_TEST_ENTRY: source }) },
     { name: 'chain', run: () => nodeTests(files(chainTests), { HEARTH_TEST_ENTRY: source }, 1) },
     { name: 'page', run: () => nodeTests(files(['client-web/e2e/*.e2e.test.ts']), {}, 1) },
+    {
+      name: 'hostile',
+      run: () => nodeTests(files(['gateway/test/*.hostile.test.ts']), { HEARTH_TEST_ENTRY: source }, 1),
+      slow: true,
+    },
     { name: 'bundle', run: () => nodeTests(files([...wireTests, ...chainTests]), onBundle, 1), slow: true },
     { name: 'mesh', run: meshTests, slow: true },
     {
