@@ -1,0 +1,126 @@
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { eachOf, runChild } from './children.ts'
+import { describeMutant, type Equivalent, findMutants, isEquivalent, type Mutant, sampleOf } from './mutants.ts'
+
+export interface MutationRun {
+  readonly files: readonly string[]
+  /** How many of all mutants; undefined: every one. */
+  readonly count: number | undefined
+  readonly seed: number
+  readonly parallel: number
+  readonly equivalents: readonly Equivalent[]
+  readonly print: (line: string) => void
+}
+
+export interface MutationScore {
+  readonly killed: number
+  /** Of those killed: how many by the end of their time. */
+  readonly late: number
+  readonly survivors: readonly Mutant[]
+  /** Part of those run that was killed, from 0 to 1. */
+  readonly score: number
+}
+
+type Verdict = { readonly mutant: Mutant; readonly fate: 'killed' | 'late' | 'survived'; readonly ms: number }
+
+const untilRed = 'gateway/test/mutation/until-red.ts'
+/** Tests that compare speeds: they say nothing about a mutant that a faster one does not say, and take seconds. */
+const withoutSpeed = '--test-skip-pattern=/\\b(time|faster|processor)\\b/'
+const graceMs = 4_000
+const folders = ['gateway/src/edge', 'gateway/src/body']
+
+/** The sources whose mutants are looked at. */
+export function mutatedFiles(): readonly string[] {
+  return folders.flatMap((folder) => globSync(`${folder}/*.ts`).sort()).filter((file) => !file.endsWith('.test.ts'))
+}
+
+/**
+ * Runs the mutants against the quick tests, prints what came of it, survivors by place. Throws when the tests are red
+ * without a mutant.
+ */
+export async function runMutants(run: MutationRun): Promise<MutationScore> {
+  const sources = new Map(run.files.map((file) => [file, readFileSync(file, 'utf8')]))
+  const all = [...sources].flatMap(([file, source]) =>
+    findMutants(file, source).filter((mutant) => !isEquivalent(mutant, source, run.equivalents)),
+  )
+  const mutants = sampleOf(all, run.count ?? all.length, run.seed)
+  const tests = new Map(run.files.map((file) => [file, testsOf(file)]))
+  const limits = await measure(tests, run)
+  run.print(`${mutants.length} of ${all.length} mutants of ${run.files.length} files, seed ${run.seed}`)
+  const verdicts = await eachOf(mutants, run.parallel, async (mutant): Promise<Verdict> => {
+    const files = tests.get(mutant.file) ?? []
+    const { code, late, ms } = await runChild(argsOf(files), mutant, limits.get(mutant.file) ?? graceMs)
+    return { mutant, fate: late ? 'late' : code === 0 ? 'survived' : 'killed', ms }
+  })
+  return tellScore(verdicts, run)
+}
+
+function argsOf(files: readonly string[]): readonly string[] {
+  return [withoutSpeed, untilRed, ...files]
+}
+
+/** The time each file's tests may take, by what they take without a mutant. */
+async function measure(
+  tests: ReadonlyMap<string, readonly string[]>,
+  { parallel, print }: MutationRun,
+): Promise<ReadonlyMap<string, number>> {
+  const limits = await eachOf([...tests], parallel, async ([file, files]) => {
+    const { code, late, ms, output } = await runChild(argsOf(files), undefined, 60_000)
+    if (code !== 0 || late) throw new Error(`the tests of ${file} are red without a mutant:\n${output}`)
+    print(`${file}: ${files.length} test files in ${Math.round(ms)} ms`)
+    return [file, graceMs + 3 * ms] as const
+  })
+  return new Map(limits)
+}
+
+/** The tests beside a file, nearest first: its own, then those of the mutated folders whose imports lead to it. */
+export function testsOf(file: string): readonly string[] {
+  const all = folders.flatMap((folder) => globSync(`${folder}/*.test.ts`))
+  const distances = all.map((test) => ({ test, distance: distanceTo(file, test) }))
+  return distances
+    .filter(({ distance }) => distance < Number.POSITIVE_INFINITY)
+    .sort((one, other) => one.distance - other.distance || one.test.localeCompare(other.test))
+    .map(({ test }) => test)
+}
+
+/** How many imports lie between a test and a file; less than one for tests that bear its name. */
+function distanceTo(file: string, test: string): number {
+  const name = file.replace(/(\.data)?\.ts$/, '')
+  if (test === `${name}.test.ts`) return 0
+  let at: ReadonlySet<string> = new Set([test])
+  const seen = new Set(at)
+  for (let distance = 1; at.size > 0; distance += 1) {
+    const next = new Set([...at].flatMap(importsOf).filter((found) => !seen.has(found)))
+    if (next.has(file)) return test.startsWith(`${name}-`) ? 0.5 : distance
+    for (const found of next) seen.add(found)
+    at = next
+  }
+  return Number.POSITIVE_INFINITY
+}
+
+function importsOf(file: string): readonly string[] {
+  const found = [...readFileSync(file, 'utf8').matchAll(/^(?:import|export|\}) [^'"]*?from '(\.[^']+\.ts)'/gm)]
+  return found.map((match) => join(dirname(file), match[1] ?? '')).filter((path) => existsSync(path))
+}
+
+function tellScore(verdicts: readonly Verdict[], { files, print }: MutationRun): MutationScore {
+  for (const file of files) {
+    const own = verdicts.filter(({ mutant }) => mutant.file === file)
+    const killed = own.filter(({ fate }) => fate !== 'survived')
+    if (own.length > 0)
+      print(`${file}: ${killed.length} of ${own.length} killed (${percent(killed.length / own.length)})`)
+  }
+  const survivors = verdicts.filter(({ fate }) => fate === 'survived').map(({ mutant }) => mutant)
+  const sorted = survivors.toSorted((one, other) => one.file.localeCompare(other.file) || one.start - other.start)
+  for (const mutant of sorted) print(`survived: ${describeMutant(mutant)}`)
+  const late = verdicts.filter(({ fate }) => fate === 'late').length
+  const killed = verdicts.length - survivors.length
+  const score = killed / Math.max(1, verdicts.length)
+  print(`${killed} of ${verdicts.length} killed (${percent(score)}), ${late} of them by the end of their time`)
+  return { killed, late, survivors: sorted, score }
+}
+
+function percent(part: number): string {
+  return `${(100 * part).toFixed(1)} %`
+}
