@@ -4,6 +4,7 @@ import { RequestError } from '@hono/node-server'
 import { describe, type ErrorCode, errorBody, errorHeaders, HearthError, toHearthError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Meters } from '../metrics.ts'
+import type { OpenTo } from './cors.ts'
 import { cutLater, lingerOnClose } from './linger.ts'
 import { judgeRequest } from './verdict.ts'
 
@@ -11,6 +12,8 @@ export interface FrontDoorOptions {
   readonly log: Log
   readonly meters: Pick<Meters, 'request'>
   readonly newId: () => string
+  /** Lets pages of the listed origins read why they are refused. */
+  readonly openTo: OpenTo
 }
 
 type Listener = (incoming: IncomingMessage, outgoing: ServerResponse) => unknown
@@ -34,7 +37,7 @@ export function openFrontDoor(server: Server, listener: Listener, options: Front
     latest.set(incoming.socket, outgoing)
     const refusal = judge(incoming)
     if (refusal === undefined) listener(incoming, outgoing)
-    else answer(outgoing, note(refusal, incoming.method, options))
+    else answer(outgoing, note(refusal, incoming, options))
   }
   server.on('connection', (socket) => lingerOnClose(socket, () => latest.get(socket)?.req.complete === false))
   server.on('request', enter)
@@ -47,14 +50,14 @@ export function openFrontDoor(server: Server, listener: Listener, options: Front
     enter(incoming, outgoing)
   })
   server.on('connect', (incoming, socket) => {
-    answerBare(socket, note(judge(incoming) ?? new HearthError('bad_request_line'), incoming.method, options))
+    answerBare(socket, note(judge(incoming) ?? new HearthError('bad_request_line'), incoming, options))
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const last = latest.get(socket)
     // An answer is under way, or belongs to the request before this one: another would be taken for it.
     const isBusy = last !== undefined && !last.writableFinished && (last.headersSent || last.req.complete)
     if (isBusy || !socket.writable || error.code === 'ECONNRESET') socket.destroy()
-    else answerBare(socket, note(complaint(error), undefined, options))
+    else answerBare(socket, note(complaint(error), last?.req.complete === false ? last.req : undefined, options))
   })
 }
 
@@ -81,8 +84,13 @@ interface Answer {
   readonly body: string
 }
 
-/** Writes the one record of a request that the app never saw, and returns what its caller is told. */
-function note(error: HearthError, method: string | undefined, { newId, meters, log }: FrontDoorOptions): Answer {
+/**
+ * Writes the one record of a request that the app never saw, and returns what its caller is told. `incoming` is there
+ * where its head could be read.
+ */
+function note(error: HearthError, incoming: IncomingMessage | undefined, options: FrontDoorOptions): Answer {
+  const { newId, meters, log, openTo } = options
+  const { method } = incoming ?? {}
   const requestId = newId()
   const { code, status } = error
   meters.request({ route: 'other', status, code, ms: 0 })
@@ -92,11 +100,19 @@ function note(error: HearthError, method: string | undefined, { newId, meters, l
     'x-request-id': requestId,
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
+    ...openTo(originOf(incoming)),
     ...errorHeaders(error),
     'content-length': String(Buffer.byteLength(body)),
     connection: 'close',
   }
   return { status, headers, body }
+}
+
+/** The page that asks; none where a head names two, of which Node shows the first. */
+function originOf(incoming: IncomingMessage | undefined): string | undefined {
+  const raw = incoming?.rawHeaders ?? []
+  const origins = raw.filter((_, at) => at % 2 === 1 && raw[at - 1]?.toLowerCase() === 'origin')
+  return origins.length === 1 ? origins[0] : undefined
 }
 
 /** Answers in its turn: an earlier request of the same connection may still be at work. */
