@@ -31,6 +31,7 @@ const codeOfComplaint: Readonly<Record<string, ErrorCode>> = {
  */
 export function openFrontDoor(server: Server, listener: Listener, options: FrontDoorOptions): void {
   const latest = new WeakMap<Duplex, ServerResponse>()
+  const told = new WeakSet<Duplex>()
   const enter: Listener = (incoming, outgoing) => {
     // What comes after the last answer of a connection is not looked at.
     if (incoming.socket.writableEnded) return
@@ -53,6 +54,9 @@ export function openFrontDoor(server: Server, listener: Listener, options: Front
     answerBare(socket, note(judge(incoming) ?? new HearthError('bad_request_line'), incoming, options))
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    // The parser complains of every further piece; a cut now would throw away the answer to the first.
+    if (told.has(socket) && error.code !== 'ECONNRESET') return
+    told.add(socket)
     const last = latest.get(socket)
     // An answer is under way, or belongs to the request before this one: another would be taken for it.
     const isBusy = last !== undefined && !last.writableFinished && (last.headersSent || last.req.complete)
