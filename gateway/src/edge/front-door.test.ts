@@ -185,27 +185,35 @@ test('answers come in the order of their requests, a refusal in its turn', async
   equal((await readAnswer(client)).code, 'bad_header')
 })
 
-test('broken bytes behind a request whose answer is still to come only cut the connection', async () => {
-  const waiting = Promise.withResolvers<void>()
-  await using door = await openDoorway(() => waiting.resolve())
+test('broken bytes behind a request are not answered: its own answer comes whole, as the last', async () => {
+  const waiting = Promise.withResolvers<ServerResponse>()
+  await using door = await openDoorway((_, outgoing) => waiting.resolve(outgoing))
   const client = await door.open()
   await client.write(`${get}\x00\x01\r\n\r\n`)
-  await withDeadline(waiting.promise, 2_000, 'the first request')
-  notEqual(await client.closed(), 'open')
+  const outgoing = await withDeadline(waiting.promise, 2_000, 'the first request')
+  await client.write(get)
+  outgoing.end('whole')
+  const { headers, text } = await readAnswer(client)
+  deepEqual([text, headers['connection']], ['whole', 'close'])
+  equal(await client.closed(), 'fin')
   deepEqual([client.peek().length, door.records.length], [0, 0])
 })
 
-test('broken bytes in a body whose answer is under way only cut the connection', async () => {
+test('broken bytes in a body whose answer is under way leave the answer whole, and end the connection', async () => {
+  const under = Promise.withResolvers<ServerResponse>()
   await using door = await openDoorway((incoming, outgoing) => {
-    incoming.resume()
-    outgoing.writeHead(200, { 'content-length': '10' }).write('half')
+    incoming.resume().on('error', () => {})
+    outgoing.writeHead(200, { 'content-length': '8' }).write('half')
+    under.resolve(outgoing)
   })
   const client = await door.open()
   await client.write('POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n')
-  equal((await client.readHead()).status, 200)
-  await client.readUntil('half')
+  const head = await client.readHead()
   await client.write('zz\r\n')
-  notEqual(await client.closed(), 'open')
+  await client.write('more\r\n')
+  ;(await under.promise).end('half')
+  equal((await client.readBody(head)).bytes.toString(), 'halfhalf')
+  equal(await client.closed(), 'fin')
   deepEqual([client.peek().length, door.records.length], [0, 0])
 })
 

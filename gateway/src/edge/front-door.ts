@@ -1,4 +1,5 @@
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { RequestError } from '@hono/node-server'
 import { describe, type ErrorCode, errorBody, errorHeaders, HearthError, toHearthError } from '../errors.ts'
@@ -31,16 +32,18 @@ const codeOfComplaint: Readonly<Record<string, ErrorCode>> = {
  */
 export function openFrontDoor(server: Server, listener: Listener, options: FrontDoorOptions): void {
   const latest = new WeakMap<Duplex, ServerResponse>()
-  const told = new WeakSet<Duplex>()
+  const spoilt = new WeakSet<Duplex>()
   const enter: Listener = (incoming, outgoing) => {
     // What comes after the last answer of a connection is not looked at.
-    if (incoming.socket.writableEnded) return
+    if (incoming.socket.writableEnded || spoilt.has(incoming.socket)) return
     latest.set(incoming.socket, outgoing)
     const refusal = judge(incoming)
     if (refusal === undefined) listener(incoming, outgoing)
     else answer(outgoing, note(refusal, incoming, options))
   }
-  server.on('connection', (socket) => lingerOnClose(socket, () => latest.get(socket)?.req.complete === false))
+  server.on('connection', (socket) =>
+    lingerOnClose(socket, () => spoilt.has(socket) || latest.get(socket)?.req.complete === false),
+  )
   server.on('request', enter)
   server.on('checkExpectation', enter)
   server.on('checkContinue', (incoming, outgoing) => {
@@ -54,13 +57,14 @@ export function openFrontDoor(server: Server, listener: Listener, options: Front
     answerBare(socket, note(judge(incoming) ?? new HearthError('bad_request_line'), incoming, options))
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    // The parser complains of every further piece; a cut now would throw away the answer to the first.
-    if (told.has(socket) && error.code !== 'ECONNRESET') return
-    told.add(socket)
     const last = latest.get(socket)
     // An answer is under way, or belongs to the request before this one: another would be taken for it.
     const isBusy = last !== undefined && !last.writableFinished && (last.headersSent || last.req.complete)
-    if (isBusy || !socket.writable || error.code === 'ECONNRESET') socket.destroy()
+    // The parser complains of every further piece too; a cut now would throw away the answer to the first.
+    if (spoilt.has(socket) && error.code !== 'ECONNRESET') return
+    if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy()
+    spoilt.add(socket)
+    if (isBusy) endWith(last, socket)
     else answerBare(socket, note(complaint(error), last?.req.complete === false ? last.req : undefined, options))
   })
 }
@@ -123,6 +127,12 @@ function originOf(incoming: IncomingMessage | undefined): string | undefined {
 function answer(outgoing: ServerResponse, { status, headers, body }: Answer): void {
   outgoing.writeHead(status, headers)
   outgoing.end(body)
+}
+
+/** Makes an answer the last one of its connection: behind its request came bytes that are no HTTP. */
+function endWith(outgoing: ServerResponse, socket: Duplex): void {
+  if (!outgoing.headersSent) outgoing.setHeader('connection', 'close')
+  outgoing.once('finish', () => (socket as Socket).destroySoon())
 }
 
 /** Answers where Node offers no way to, and closes. */
