@@ -60,6 +60,12 @@ test('an answer whose length does not fit is engine_died', () => {
   equal(codeFor('UND_ERR_RES_CONTENT_LENGTH_MISMATCH', { answered: true, viaMesh: true }), 'engine_died')
 })
 
+test('before the head a length that does not fit, and an assertion of the client, are bytes that make no sense', () => {
+  for (const code of ['UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'ERR_ASSERTION'])
+    deepEqual([codeFor(code), codeFor(code, mesh)], ['engine_bad_answer', 'engine_bad_answer'], code)
+  equal(codeFor('ERR_ASSERTION', { answered: true, viaMesh: false }), 'engine_died')
+})
+
 test('the two deadlines of an answer have their own codes', () => {
   deepEqual(
     [codeFor('UND_ERR_HEADERS_TIMEOUT'), codeFor('UND_ERR_BODY_TIMEOUT', { answered: true, viaMesh: true })],

@@ -38,7 +38,9 @@ export function classify(error: unknown, state: AttemptState): HearthError {
   if (code === 'UND_ERR_BODY_TIMEOUT') return new HearthError('engine_stalled', details)
   if (!state.answered && notReached.has(code)) return new HearthError('engine_unreachable', details)
   if (tlsBroke.test(code)) return new HearthError(state.answered ? 'engine_died' : 'engine_tls_failed', details)
-  if (code === 'UND_ERR_HEADERS_OVERFLOW' || (isParserError(code) && !state.answered))
+  // Before the head is whole, a length that does not fit is one of two framings.
+  const isNonsense = isParserError(code) || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'
+  if (code === 'UND_ERR_HEADERS_OVERFLOW' || (isNonsense && !state.answered))
     return new HearthError('engine_bad_answer', details)
   // In the middle of an answer undici's parser does not tell a connection that ended from bytes that make no sense.
   if (!cutOff.has(code) && !notReached.has(code) && !isParserError(code))
@@ -47,8 +49,9 @@ export function classify(error: unknown, state: AttemptState): HearthError {
   return new HearthError(!state.answered && state.viaMesh ? 'ingress_down' : 'engine_died', details)
 }
 
+/** undici's parser complains, or asserts: an answer with the status 000 is one that it never thought of. */
 function isParserError(code: string): boolean {
-  return code.startsWith('HPE_') || code === 'HTTPParserError'
+  return code.startsWith('HPE_') || code === 'HTTPParserError' || code === 'ERR_ASSERTION'
 }
 
 /** undici names an answer that is no HTTP by its class alone. */
