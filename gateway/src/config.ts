@@ -85,6 +85,7 @@ const limitsSchema = z
   .strictObject({
     bodyBytesMax: count.default(30 * 1024 * 1024),
     bodyBytesInFlight: count.default(256 * 1024 * 1024),
+    answerBytesMax: count.default(256 * 1024 * 1024),
     queueMax: z.int().nonnegative().default(64),
     connectTries: count.max(20).default(4),
   })

@@ -108,6 +108,11 @@ export const errorTable = {
     text: 'The engine stopped before the answer was complete. What arrived is a part of it.',
   },
   engine_bad_answer: { status: 502, type: 'server_error', text: 'The engine gave an answer that cannot be passed on.' },
+  answer_too_large: {
+    status: 502,
+    type: 'server_error',
+    text: 'The answer of the engine is longer than this gateway passes on. What arrived is a part of it.',
+  },
   engine_tls_untrusted: {
     status: 502,
     type: 'server_error',

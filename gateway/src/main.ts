@@ -5,6 +5,7 @@ import { createAdmin } from './admin.ts'
 import { Admission } from './admission.ts'
 import { createApp, registerGauges } from './app.ts'
 import { type Address, type Config, ConfigError, loadConfig } from './config.ts'
+import { openTo } from './edge/cors.ts'
 import { openFrontDoor, refuseOdd } from './edge/front-door.ts'
 import { InFlight } from './edge/lifecycle.ts'
 import { type Keyring, openKeyring } from './keys/keyring.ts'
@@ -97,7 +98,7 @@ function start(config: Config): Running & { config: Config } {
   })
   // Without a limit Node drops nothing silently: the front door counts, and 16 KiB bound the head.
   server.maxHeadersCount = 0
-  const door = { log, meters, newId: randomUUID }
+  const door = { log, meters, newId: randomUUID, openTo: openTo(config.cors.origins) }
   const errorHandler = (error: unknown) => refuseOdd(error, door)
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: 'localhost', errorHandler })
   openFrontDoor(server, listener, door)

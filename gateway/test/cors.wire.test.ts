@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test'
 import OpenAI from 'openai'
 import { type FakeEngine, startEngine } from './fake-engine.ts'
 import { assertNothingLeft, type Gateway, startGateway } from './harness.ts'
+import { openRaw } from './raw-client.ts'
 import { assertError, chat, chatPath, model } from './wire.ts'
 
 const origin = 'https://page.example'
@@ -95,5 +96,30 @@ describe('CORS', () => {
       assert.equal(answer.headers.get('access-control-allow-origin'), null, other)
       assert.equal(answer.headers.get('timing-allow-origin'), null, other)
     }
+  })
+
+  it('lets a listed page read why the front door refused it, and no other page', async () => {
+    const many = Array.from({ length: 101 }, (_, at) => `X-${at}: 1\r\n`).join('')
+    const body = 'Transfer-Encoding: chunked\r\n\r\nzz\r\n'
+    const refusals: readonly (readonly [number, string])[] = [
+      [431, `${many}\r\n`],
+      [400, 'x_y: 1\r\n\r\n'],
+      [417, 'Expect: x\r\n\r\n'],
+      [400, `Authorization: Bearer ${gateway.key}\r\n${body}`],
+    ]
+    for (const [status, rest] of refusals)
+      for (const [from, opened] of [
+        [origin, origin],
+        ['https://evil.example', undefined],
+        [`${origin}\r\nOrigin: ${origin}`, undefined],
+      ]) {
+        await using client = await openRaw(gateway.port)
+        await client.write(`POST ${chatPath} HTTP/1.1\r\nHost: a\r\nOrigin: ${from}\r\n${rest}`)
+        const head = await client.readHead()
+        assert.ok(head.status === status || opened === undefined, `${head.status} to ${rest.slice(0, 40)}`)
+        assert.equal(head.header('access-control-allow-origin'), opened)
+        assert.equal(head.header('vary'), 'origin')
+        assert.match(head.header('access-control-expose-headers') ?? '', opened === undefined ? /^$/ : /x-request-id/)
+      }
   })
 })

@@ -21,17 +21,31 @@ const exposedHeaders = [
   ...['limit', 'remaining', 'reset'].flatMap((what) => [`x-ratelimit-${what}-requests`, `x-ratelimit-${what}-tokens`]),
 ]
 
-/** Lets the pages of the listed origins read our answers; `*` admits every page. Answers preflights itself. */
-export function cors(origins: readonly string[], table: MethodsByPath) {
+/** The headers that let a page of `origin` read an answer; without the first of them where it is not listed. */
+export type OpenTo = (origin: string | undefined) => Readonly<Record<string, string>>
+
+/** Opens answers to the pages of the listed origins; `*` admits every page. */
+export function openTo(origins: readonly string[]): OpenTo {
   const allowed = new Set(origins)
+  const closed: Readonly<Record<string, string>> = allowed.size > 0 ? { vary: 'origin' } : {}
+  return (origin) =>
+    origin === undefined || !(allowed.has(origin) || allowed.has('*'))
+      ? closed
+      : {
+          ...closed,
+          'access-control-allow-origin': origin,
+          'access-control-expose-headers': exposedHeaders.join(', '),
+          'timing-allow-origin': origin,
+        }
+}
+
+/** Lets the pages of the listed origins read our answers. Answers preflights itself. */
+export function cors(origins: readonly string[], table: MethodsByPath) {
+  const open = openTo(origins)
   return createMiddleware<AppEnv>(async function cors(c, next) {
     const { headers } = c.get('request')
-    const origin = c.env.incoming.headers.origin
-    if (allowed.size > 0) headers['vary'] = 'origin'
-    if (origin === undefined || !(allowed.has(origin) || allowed.has('*'))) return next()
-    headers['access-control-allow-origin'] = origin
-    headers['access-control-expose-headers'] = exposedHeaders.join(', ')
-    headers['timing-allow-origin'] = origin
+    Object.assign(headers, open(c.env.incoming.headers.origin))
+    if (headers['access-control-allow-origin'] === undefined) return next()
     const methods = table.get(rawPath(c.env.incoming.url ?? ''))
     if (c.env.incoming.method !== 'OPTIONS' || methods === undefined) return next()
     headers['access-control-allow-methods'] = [...methods].join(', ')

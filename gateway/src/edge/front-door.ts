@@ -1,9 +1,11 @@
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { RequestError } from '@hono/node-server'
 import { describe, type ErrorCode, errorBody, errorHeaders, HearthError, toHearthError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Meters } from '../metrics.ts'
+import type { OpenTo } from './cors.ts'
 import { cutLater, lingerOnClose } from './linger.ts'
 import { judgeRequest } from './verdict.ts'
 
@@ -11,6 +13,8 @@ export interface FrontDoorOptions {
   readonly log: Log
   readonly meters: Pick<Meters, 'request'>
   readonly newId: () => string
+  /** Lets pages of the listed origins read why they are refused. */
+  readonly openTo: OpenTo
 }
 
 type Listener = (incoming: IncomingMessage, outgoing: ServerResponse) => unknown
@@ -28,15 +32,18 @@ const codeOfComplaint: Readonly<Record<string, ErrorCode>> = {
  */
 export function openFrontDoor(server: Server, listener: Listener, options: FrontDoorOptions): void {
   const latest = new WeakMap<Duplex, ServerResponse>()
+  const spoilt = new WeakSet<Duplex>()
   const enter: Listener = (incoming, outgoing) => {
     // What comes after the last answer of a connection is not looked at.
-    if (incoming.socket.writableEnded) return
+    if (incoming.socket.writableEnded || spoilt.has(incoming.socket)) return
     latest.set(incoming.socket, outgoing)
     const refusal = judge(incoming)
     if (refusal === undefined) listener(incoming, outgoing)
-    else answer(outgoing, note(refusal, incoming.method, options))
+    else answer(outgoing, note(refusal, incoming, options))
   }
-  server.on('connection', (socket) => lingerOnClose(socket, () => latest.get(socket)?.req.complete === false))
+  server.on('connection', (socket) =>
+    lingerOnClose(socket, () => spoilt.has(socket) || latest.get(socket)?.req.complete === false),
+  )
   server.on('request', enter)
   server.on('checkExpectation', enter)
   server.on('checkContinue', (incoming, outgoing) => {
@@ -47,14 +54,18 @@ export function openFrontDoor(server: Server, listener: Listener, options: Front
     enter(incoming, outgoing)
   })
   server.on('connect', (incoming, socket) => {
-    answerBare(socket, note(judge(incoming) ?? new HearthError('bad_request_line'), incoming.method, options))
+    answerBare(socket, note(judge(incoming) ?? new HearthError('bad_request_line'), incoming, options))
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const last = latest.get(socket)
     // An answer is under way, or belongs to the request before this one: another would be taken for it.
     const isBusy = last !== undefined && !last.writableFinished && (last.headersSent || last.req.complete)
-    if (isBusy || !socket.writable || error.code === 'ECONNRESET') socket.destroy()
-    else answerBare(socket, note(complaint(error), undefined, options))
+    if (!socket.writable || error.code === 'ECONNRESET') socket.destroy()
+    else if (spoilt.has(socket)) return
+    else if (isBusy) {
+      spoilt.add(socket)
+      endWith(last, socket)
+    } else answerBare(socket, note(complaint(error), last?.req.complete === false ? last.req : undefined, options))
   })
 }
 
@@ -81,8 +92,13 @@ interface Answer {
   readonly body: string
 }
 
-/** Writes the one record of a request that the app never saw, and returns what its caller is told. */
-function note(error: HearthError, method: string | undefined, { newId, meters, log }: FrontDoorOptions): Answer {
+/**
+ * Writes the one record of a request that the app never saw, and returns what its caller is told. `incoming` is there
+ * where its head could be read.
+ */
+function note(error: HearthError, incoming: IncomingMessage | undefined, options: FrontDoorOptions): Answer {
+  const { newId, meters, log, openTo } = options
+  const { method } = incoming ?? {}
   const requestId = newId()
   const { code, status } = error
   meters.request({ route: 'other', status, code, ms: 0 })
@@ -92,6 +108,7 @@ function note(error: HearthError, method: string | undefined, { newId, meters, l
     'x-request-id': requestId,
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
+    ...openTo(originOf(incoming)),
     ...errorHeaders(error),
     'content-length': String(Buffer.byteLength(body)),
     connection: 'close',
@@ -99,10 +116,23 @@ function note(error: HearthError, method: string | undefined, { newId, meters, l
   return { status, headers, body }
 }
 
+/** The page that asks; none where a head names two, of which Node shows the first. */
+function originOf(incoming: IncomingMessage | undefined): string | undefined {
+  const raw = incoming?.rawHeaders ?? []
+  const origins = raw.filter((_, at) => at % 2 === 1 && raw[at - 1]?.toLowerCase() === 'origin')
+  return origins.length === 1 ? origins[0] : undefined
+}
+
 /** Answers in its turn: an earlier request of the same connection may still be at work. */
 function answer(outgoing: ServerResponse, { status, headers, body }: Answer): void {
   outgoing.writeHead(status, headers)
   outgoing.end(body)
+}
+
+/** Makes an answer the last one of its connection: behind its request came bytes that are no HTTP. */
+function endWith(outgoing: ServerResponse, socket: Duplex): void {
+  if (!outgoing.headersSent) outgoing.setHeader('connection', 'close')
+  outgoing.once('finish', () => (socket as Socket).destroySoon())
 }
 
 /** Answers where Node offers no way to, and closes. */

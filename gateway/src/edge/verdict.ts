@@ -81,10 +81,17 @@ function judgeHost({ httpVersion }: RawHead, values: Values): Refusal | undefine
   const host = values.get('host')?.[0]
   if (host === undefined) return httpVersion === '1.0' ? undefined : badHeader('The header "host" is missing.')
   const found = hostAndPort.exec(host)
-  if (found === null) return badHeader('The header "host" is no name or address with an optional port.')
+  if (found === null || !isPlainName(host))
+    return badHeader('The header "host" is no name or address with an optional port.')
   return found[1] !== undefined && (Number(found[1]) > portMax || Number(found[1]) === 0)
     ? badHeader('The header "host" has a port that does not exist.')
     : undefined
+}
+
+/** Whether a reader of URLs takes the name as it is written: `127.1` and `0x7f000001` mean another one to it. */
+function isPlainName(host: string): boolean {
+  const name = host.replace(/:\d+$/, '').toLowerCase()
+  return URL.parse(`http://${host}/`)?.hostname === name
 }
 
 function judgeFraming({ httpVersion }: RawHead, values: Values): Refusal | undefined {

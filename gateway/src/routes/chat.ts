@@ -111,6 +111,7 @@ async function send(
       headers: request.headers,
       signal: request.abort.signal,
       timeouts: deps.config.timeouts,
+      limits: deps.config.limits,
       queuedMs: lease.queuedMs,
       now: deps.now,
       onCarried: (carried, connectMs) => noteConnection(request, carried, connectMs),

@@ -157,3 +157,32 @@ test('a message that almost matches, thousands of times, is judged in no time', 
   equal(said(400, { error: { message } }).code, 'invalid_request')
   ok(performance.now() - startedAt < 200, `${performance.now() - startedAt} ms`)
 })
+
+test('a 400 that nests without end, or brings its own way to become a text, is still one of the caller', () => {
+  const deep = `${'['.repeat(30_000)}${']'.repeat(30_000)}`
+  const own = '{"toString":1,"valueOf":{"a":1}}'
+  for (const text of [
+    `{"detail":[{"loc":${deep},"msg":${deep}}]}`,
+    `{"detail":[{"loc":["body",${own}],"msg":${own}}]}`,
+    `{"error":{"message":${deep},"param":${deep}}}`,
+    `{"error":${own}}`,
+    deep,
+  ])
+    equal(said(400, text).code, 'invalid_request', text.slice(0, 60))
+})
+
+test('words of the inside do not reach the caller, nor does a field that is none', () => {
+  for (const message of [
+    'Cannot connect to host 192.168.1.20:8000',
+    'http://vllm.tail1234.ts.net refused',
+    'no route to fd7a:115c::1',
+    'Traceback (most recent call last):',
+    'File "/app/vllm/entrypoints/api.py", line 3',
+    'Error: x at /srv/app/node_modules/x.js:1:2',
+    'gpu-7.home.internal is gone',
+  ])
+    equal(said(400, { error: { message } }).message, errorTable.invalid_request.text, message)
+  equal(said(400, { error: { message: 'no', param: 'messages[0].content' } }).param, 'messages[0].content')
+  equal(said(400, { error: { message: 'no', param: 'x'.repeat(200) } }).param, undefined)
+  equal(said(400, { error: { message: 'no', param: '<b>' } }).param, undefined)
+})

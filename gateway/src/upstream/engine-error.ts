@@ -15,6 +15,12 @@ const messageCharsMax = 2048
 const contextWords =
   /maximum context length|(exceeds? the|longer than the) (available|maximum|model's).{0,80}?(context|length)|^Input length/i
 
+/** What belongs to the inside: addresses, names of the home, places in a program. No caller needs them. */
+const inner =
+  /(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])|::[\da-f]|\.(?:ts\.net|local|internal|svc)\b|Traceback|\bFile "|\bat \/|\/site-packages\/|node_modules/i
+/** The name of a field, as engines write it. */
+const paramName = /^[\w.[\]-]{1,128}$/
+
 /** Words of a failing engine that the log keeps: enough to search for. */
 const logCharsMax = 200
 
@@ -32,7 +38,8 @@ export function fromEngine(failure: EngineFailure): HearthError {
     return new HearthError(code, { source: 'engine', detail: `${answered}: ${words}` })
   }
   const detail = `${answered} with ${failure.body.length} bytes`
-  return new HearthError(code, { source: 'engine', detail, message: said && tidy(said.message), param: said?.param })
+  if (said === undefined || inner.test(said.message)) return new HearthError(code, { source: 'engine', detail })
+  return new HearthError(code, { source: 'engine', detail, message: tidy(said.message), param: said.param })
 }
 
 function codeFor({ status, contentType }: EngineFailure, message: string): ErrorCode {
@@ -58,14 +65,20 @@ function readError({ body }: EngineFailure): { message: string; param: string | 
   const message = typeof error === 'string' ? error : (field(error, 'message') ?? joinDetails(error))
   const param = field(error, 'param')
   if (typeof message !== 'string') return undefined
-  return { message, param: typeof param === 'string' ? param : undefined }
+  return { message, param: typeof param === 'string' && paramName.test(param) ? param : undefined }
 }
 
 /** FastAPI's list of what is wrong, without the values it echoes. */
 function joinDetails(detail: unknown): string | undefined {
   if (!Array.isArray(detail) || detail.length === 0) return undefined
-  const lines = detail.map((item) => `${[field(item, 'loc')].flat().join('.')}: ${String(field(item, 'msg'))}`)
-  return lines.join('; ')
+  return detail
+    .map((item) => `${[field(item, 'loc')].flat().map(word).join('.')}: ${word(field(item, 'msg'))}`)
+    .join('; ')
+}
+
+/** A text or a number; what is neither could be nested without end, or bring its own way to become a text. */
+function word(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '…'
 }
 
 function field(value: unknown, key: string): unknown {

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import type { Timeouts } from '../config.ts'
+import type { Limits, Timeouts } from '../config.ts'
 import { engineRequestHeaders } from './headers.ts'
 import { Relay, type RelayOutcome } from './relay.ts'
 import type { Upstream } from './transport.ts'
@@ -17,6 +17,7 @@ export interface Attempt {
   readonly headers: Readonly<Record<string, string>>
   readonly signal: AbortSignal
   readonly timeouts: Timeouts
+  readonly limits: Pick<Limits, 'answerBytesMax'>
   /** Milliseconds that the request waited for its turn. */
   readonly queuedMs: number
   readonly now: () => number
@@ -43,6 +44,7 @@ export function forward(attempt: Attempt): Promise<RelayOutcome> {
     viaMesh: upstream.viaMesh,
     timing: () => serverTiming(attempt, connectMs ?? 0, attempt.now() - startedAt),
     callerStallMs: timeouts.callerStallMs,
+    answerBytesMax: attempt.limits.answerBytesMax,
     now: attempt.now,
   })
   const headers = engineRequestHeaders({

@@ -22,27 +22,50 @@ export function engineRequestHeaders(from: EngineHeaders): Record<string, string
 
 type IncomingHeaders = Readonly<Record<string, string | readonly string[] | undefined>>
 
-/** The names of an engine's answer that reach the caller; all others stay inside. */
-const answerAllowed = ['content-type', 'content-length'] as const
+const eventsType = /^text\/event-stream(?=[;\s]|$)/i
+const jsonType = /^application\/json(?=[;\s]|$)/i
 
-/** The headers of an engine's answer that may pass. */
+/**
+ * The headers of an engine's answer that reach the caller: its type, in our own words, and its length. All others stay
+ * inside. The head is one that {@link problemOfHead} let pass.
+ */
 export function callerAnswerHeaders(headers: IncomingHeaders): Record<string, string> {
-  const passed: Record<string, string> = {}
-  for (const name of answerAllowed) {
-    const value = headers[name]
-    if (typeof value === 'string') passed[name] = value
-  }
-  return passed
+  if (isEventStream(headers)) return { 'content-type': 'text/event-stream; charset=utf-8' }
+  const length = headers['content-length']
+  return { 'content-type': 'application/json', ...(typeof length === 'string' ? { 'content-length': length } : {}) }
 }
 
 /** Whether the answer is an event stream. */
 export function isEventStream(headers: IncomingHeaders): boolean {
   const type = headers['content-type']
-  return typeof type === 'string' && /^text\/event-stream\b/i.test(type)
+  return typeof type === 'string' && eventsType.test(type)
 }
 
-/** Whether the answer is compressed, though it was asked for plainly. */
-export function isEncoded(headers: IncomingHeaders): boolean {
+/**
+ * Why an engine's answer cannot be passed on, in words for the log; undefined where it can. What is compressed is never
+ * opened, what points elsewhere never followed, and an answer whose end two readers could see in two places is none.
+ */
+export function problemOfHead(status: number, headers: IncomingHeaders): string | undefined {
+  if (status >= 300 && status < 400) return `a redirect (${status})`
   const encoding = headers['content-encoding']
-  return encoding !== undefined && encoding !== 'identity'
+  if (encoding !== undefined && encoding !== 'identity') return 'a compressed body'
+  const framing = problemOfFraming(headers)
+  if (framing !== undefined || status >= 400) return framing
+  if (status !== 200) return `the status ${status}`
+  if (isEventStream(headers)) return undefined
+  const type = headers['content-type']
+  if (typeof type !== 'string' || !jsonType.test(type)) return 'a type that is neither JSON nor an event stream'
+  // A body that ends with its connection looks whole wherever it is cut.
+  return (headers['content-length'] ?? headers['transfer-encoding'])
+    ? undefined
+    : 'a body that does not say where it ends'
+}
+
+function problemOfFraming(headers: IncomingHeaders): string | undefined {
+  const coding = headers['transfer-encoding']
+  const length = headers['content-length']
+  if (coding !== undefined && String(coding).toLowerCase() !== 'chunked')
+    return 'a transfer coding that is not "chunked"'
+  if (coding !== undefined && length !== undefined) return 'two framings'
+  return length === undefined || /^\d{1,15}$/.test(String(length)) ? undefined : 'a length that is no number'
 }

@@ -3,7 +3,7 @@ import type { Dispatcher } from 'undici'
 import { errorEvent, HearthError, toHearthError } from '../errors.ts'
 import { classify } from './classify.ts'
 import { errorBodyBytesMax, fromEngine } from './engine-error.ts'
-import { callerAnswerHeaders, isEncoded, isEventStream } from './headers.ts'
+import { callerAnswerHeaders, isEventStream, problemOfHead } from './headers.ts'
 import { SseCutter } from './sse.ts'
 
 /** How an answer ended, for the log. */
@@ -27,8 +27,15 @@ export interface RelayOptions {
   readonly timing: () => Readonly<Record<string, string>>
   /** Longest time a caller may leave a full buffer unread. */
   readonly callerStallMs: number
+  /** Most bytes of an answer that are passed on. */
+  readonly answerBytesMax: number
   readonly now: () => number
 }
+
+/** Interim answers (1xx) before the answer: each of them puts the deadline for the head off. */
+const interimMax = 8
+/** How long an engine may take to end its stream after the last event of it. */
+const tailMs = 2_000
 
 type Mode = 'waiting' | 'events' | 'plain' | 'error'
 type Controller = Dispatcher.DispatchController
@@ -57,6 +64,8 @@ export class Relay implements Dispatcher.DispatchHandler {
   #errorChunks: Buffer[] = []
   #errorType = ''
   #stall: NodeJS.Timeout | undefined
+  #tail: NodeJS.Timeout | undefined
+  #interims = 0
 
   constructor(options: RelayOptions) {
     const { promise, resolve, reject } = Promise.withResolvers<RelayOutcome>()
@@ -77,15 +86,17 @@ export class Relay implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(_controller: Controller, status: number, headers: Record<string, string | string[]>): void {
-    if (this.#ended || status < 200) return
-    if (status >= 300 && status < 400) return this.#fail(badAnswer(`a redirect (${status})`))
-    if (isEncoded(headers)) return this.#fail(badAnswer('a compressed body'))
+    if (this.#ended) return
+    if (status < 200) return this.#countInterim()
+    const problem = problemOfHead(status, headers)
+    if (problem !== undefined) return this.#fail(badAnswer(problem))
     this.#status = status
     if (status >= 400) {
       this.#mode = 'error'
       this.#errorType = String(headers['content-type'] ?? '')
       return
     }
+    if (Number(headers['content-length'] ?? 0) > this.#options.answerBytesMax) return this.#fail(this.#tooLarge())
     this.#mode = isEventStream(headers) ? 'events' : 'plain'
     this.#head = { ...callerAnswerHeaders(headers), ...this.#options.timing(), ...this.#options.headers }
     // A stream may be silent for long after its head. That of a plain answer leaves with its first bytes: until then
@@ -102,6 +113,7 @@ export class Relay implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
+    clearTimeout(this.#tail)
     if (this.#ended) return
     if (this.#mode === 'error') return this.#endError()
     if (this.#mode === 'plain') return this.#complete()
@@ -109,6 +121,7 @@ export class Relay implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Controller | null, error: Error): void {
+    clearTimeout(this.#tail)
     if (this.#ended) return
     const answered = this.#mode !== 'waiting'
     this.#fail(classify(error, { answered, viaMesh: this.#options.viaMesh }))
@@ -122,7 +135,8 @@ export class Relay implements Dispatcher.DispatchHandler {
       return this.#fail(new HearthError('engine_bad_answer', { cause }))
     }
     if (piece.events.length > 0) this.#write(piece.events)
-    if (piece.end === 'done') this.#complete()
+    if (this.#ended) return
+    if (piece.end === 'done') this.#completeEvents()
     if (piece.end === 'error') {
       const said = piece.errorEvent?.toString('utf8').slice(0, 200)
       this.#fail(
@@ -139,6 +153,7 @@ export class Relay implements Dispatcher.DispatchHandler {
   }
 
   #write(bytes: Buffer): void {
+    if (this.#bytesOut + bytes.length > this.#options.answerBytesMax) return this.#fail(this.#tooLarge())
     this.#sendHead()
     this.#bytesOut += bytes.length
     if (this.#options.response.write(bytes) || this.#stall !== undefined) return
@@ -146,6 +161,19 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.#options.response.once('drain', this.#onDrain)
     const gone = () => this.#fail(new HearthError('client_gone', { detail: 'The caller stopped reading the answer' }))
     this.#stall = setTimeout(gone, this.#options.callerStallMs)
+  }
+
+  #countInterim(): void {
+    this.#interims += 1
+    if (this.#interims > interimMax) this.#fail(badAnswer(`more than ${interimMax} interim answers`))
+  }
+
+  #tooLarge(): HearthError {
+    const { answerBytesMax } = this.#options
+    return new HearthError('answer_too_large', {
+      source: 'engine',
+      detail: `The answer has more than ${answerBytesMax} bytes`,
+    })
   }
 
   #resume(): void {
@@ -163,6 +191,16 @@ export class Relay implements Dispatcher.DispatchHandler {
   #endError(): void {
     const body = Buffer.concat(this.#errorChunks)
     this.#fail(fromEngine({ status: this.#status, contentType: this.#errorType, body }))
+  }
+
+  /** The stream is whole with its last event; an engine that goes on for all that loses its connection. */
+  #completeEvents(): void {
+    const controller = this.#controller
+    // It was paused for this caller, who waits for nothing more.
+    if (this.#stall !== undefined) controller?.resume()
+    this.#complete()
+    const late = new HearthError('engine_bad_answer', { detail: 'The stream went on after its last event' })
+    this.#tail = setTimeout(() => controller?.abort(late), tailMs).unref()
   }
 
   #complete(): void {

@@ -90,4 +90,21 @@ describe('SseCutter', () => {
       for (let chunks = 0; chunks < 6; chunks += 1) cutter.feed(chunk)
     }, RangeError)
   })
+
+  it('does not copy a large event once for each of its pieces', () => {
+    const cpuOf = (bytes: number) => {
+      const cutter = new SseCutter()
+      const piece = Buffer.alloc(64, 0x61)
+      const before = process.cpuUsage()
+      for (let fed = 0; fed < bytes; fed += piece.length) cutter.feed(piece)
+      assert.equal(cutter.bytesHeld, bytes)
+      const { user, system } = process.cpuUsage(before)
+      return user + system
+    }
+    cpuOf(256 * 1024)
+    const small = cpuOf(256 * 1024)
+    const large = cpuOf(4 * 1024 * 1024)
+    // Sixteen times the bytes: sixteen times the work, where copying each time would be 256 times.
+    assert.ok(large < 80 * Math.max(small, 1000), `${small} µs, ${large} µs`)
+  })
 })

@@ -25,13 +25,13 @@ const eventBytesMax = 4 * 1024 * 1024
  * writes `[DONE]` after it, which must not pass as success). Holds back at most one unfinished event.
  */
 export class SseCutter {
-  #pending: Buffer = nothing
-  /** Bytes of `#pending` that are known to hold no end of an event. */
+  readonly #held = new HeldBytes()
+  /** Bytes of `#held` that are known to hold no end of an event. */
   #searched = 0
 
   /** Throws a RangeError for an event past 4 MiB. */
   feed(chunk: Buffer): SsePiece {
-    const bytes = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk])
+    const bytes = this.#held.add(chunk)
     let start = 0
     for (let end = eventEnd(bytes, this.#searched); end > 0; end = eventEnd(bytes, start)) {
       const kind = eventKind(bytes, start, end)
@@ -41,15 +41,56 @@ export class SseCutter {
       start = end
     }
     if (bytes.length - start > eventBytesMax) throw new RangeError(`An event is longer than ${eventBytesMax} bytes`)
-    this.#pending = start === bytes.length ? nothing : bytes.subarray(start)
+    this.#held.drop(start)
     // The last three bytes may be the begin of a blank line.
-    this.#searched = Math.max(0, this.#pending.length - 3)
+    this.#searched = Math.max(0, this.#held.length - 3)
     return { events: bytes.subarray(0, start) }
   }
 
   /** Bytes of an event that never ended. */
   get bytesHeld(): number {
-    return this.#pending.length
+    return this.#held.length
+  }
+}
+
+/**
+ * The bytes of an unfinished event. Room doubles, or a large event in small pieces would be copied once a piece; bytes
+ * are only added behind, since what was dropped may still be on its way to the caller.
+ */
+class HeldBytes {
+  #room: Buffer = nothing
+  #from = 0
+  #to = 0
+
+  get length(): number {
+    return this.#to - this.#from
+  }
+
+  /** All that is held, with `chunk` behind it. */
+  add(chunk: Buffer): Buffer {
+    const { length } = this
+    if (length === 0) {
+      this.#room = chunk
+      this.#from = 0
+      this.#to = chunk.length
+      return chunk
+    }
+    if (this.#to + chunk.length > this.#room.length) {
+      const larger = Buffer.allocUnsafeSlow(2 * (length + chunk.length))
+      this.#room.copy(larger, 0, this.#from, this.#to)
+      this.#room = larger
+      this.#from = 0
+      this.#to = length
+    }
+    chunk.copy(this.#room, this.#to)
+    this.#to += chunk.length
+    return this.#room.subarray(this.#from, this.#to)
+  }
+
+  /** Lets go of the first `count` bytes. */
+  drop(count: number): void {
+    this.#from += count
+    if (this.length === 0) this.#room = nothing
   }
 }
 
