@@ -6,6 +6,8 @@ import { openRaw, type RawClient } from './raw-client.ts'
 export interface Answer {
   readonly status: number
   readonly requestId: string | undefined
+  /** Who made an error. */
+  readonly source: string | undefined
   /** What an origin said that it answers to. */
   readonly nonce: string | undefined
 }
@@ -58,7 +60,8 @@ async function readAnswers(client: RawClient, silenceMs: number, onAnswer: (answ
       const head = await client.readHead(silenceMs)
       if (head.status < 200) continue
       const body = await client.readBody(head, silenceMs)
-      onAnswer({ status: head.status, requestId: head.header('x-request-id'), nonce: readNonce(body.bytes) })
+      const source = head.header('x-hearth-error-source')
+      onAnswer({ status: head.status, requestId: head.header('x-request-id'), source, nonce: readNonce(body.bytes) })
     }
   } catch (error) {
     // The reader's other errors say that the connection ended, or that what came is no HTTP: both are an end.
@@ -68,18 +71,4 @@ async function readAnswers(client: RawClient, silenceMs: number, onAnswer: (answ
 
 function readNonce(bytes: Buffer): string | undefined {
   return /"nonce": ?"(case-\d+-\d+)"/.exec(bytes.toString('latin1'))?.[1]
-}
-
-/** Runs all tasks, at most `width` at a time. */
-export async function inLanes<T>(tasks: readonly (() => Promise<T>)[], width: number): Promise<T[]> {
-  const results: T[] = []
-  let next = 0
-  const lane = async () => {
-    for (let at = next++; at < tasks.length; at = next++) {
-      const task = tasks[at]
-      if (task !== undefined) results[at] = await task()
-    }
-  }
-  await Promise.all(Array.from({ length: width }, lane))
-  return results
 }

@@ -1,4 +1,5 @@
 import { nonceIn } from './origin-recorder.ts'
+import { type Chance, chanceFrom } from './seeded.ts'
 
 /** One request of a case. */
 export interface Part {
@@ -30,7 +31,6 @@ export interface Sender {
   readonly model: string
 }
 
-type Random = () => number
 type Must = 'must' | 'may' | 'never'
 
 interface Draft {
@@ -40,21 +40,10 @@ interface Draft {
   readonly parts: readonly Part[]
 }
 
-/** The case of that number: the same for the same seed, whoever sends it. */
+/** The case of that number: the same for the same seed, whoever sends it, as long as names and keys are of one length. */
 export function makeCase(seed: number, id: number, sender: Sender): Case {
-  const maker = new Maker(id, sender, createRandom(seed ^ Math.imul(id, 0x9e3779b1)))
+  const maker = new Maker(id, sender, chanceFrom(seed ^ Math.imul(id, 0x9e3779b1)))
   return maker.make()
-}
-
-/** A small seeded generator of numbers from 0 to 1. */
-export function createRandom(seed: number): Random {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
 }
 
 /** The number of the case that a request belongs to, as its nonce says. */
@@ -178,32 +167,34 @@ const marks = '\r\n\t :;,"\0\x0b\x7f-_09aAcC'
 class Maker {
   readonly #id: number
   readonly #sender: Sender
-  readonly #random: Random
+  readonly #chance: Chance
   #parts = 0
 
-  constructor(id: number, sender: Sender, random: Random) {
+  constructor(id: number, sender: Sender, chance: Chance) {
     this.#id = id
     this.#sender = sender
-    this.#random = random
+    this.#chance = chance
   }
 
   make(): Case {
     const drafts = [this.#draft()]
     // Every second case is a pair or more on one connection; what nobody can be sure of comes at any place.
-    while (this.#chance(0.5) && drafts.length < 4) drafts.push(this.#draft())
+    while (this.#chance.happens(0.5) && drafts.length < 4) drafts.push(this.#draft())
     const unsure = drafts.findIndex(({ must }) => must !== 'must')
-    const sure = unsure < 0 ? drafts : drafts.slice(0, unsure)
+    const sure = unsure < 0 ? drafts.length : unsure
+    const waits = this.#chance.happens(unsure < 0 ? 0.3 : 0.6)
     return {
       id: this.#id,
       kind: drafts.map(({ kind }) => kind).join(' + '),
       parts: drafts.flatMap(({ parts }) => parts),
-      must: sure.length,
-      steps: this.#cut(drafts, sure.length === drafts.length),
+      // What breaks the connection may take the answers with it that are still owed.
+      must: unsure < 0 || waits ? sure : 0,
+      steps: this.#cut(drafts, waits ? sure : 0),
     }
   }
 
   #draft(): Draft {
-    const die = this.#random()
+    const die = this.#chance.next()
     if (die < 0.4) return this.#honest()
     if (die < 0.6) return this.#oddFraming()
     if (die < 0.7) return this.#oddChunk()
@@ -218,21 +209,22 @@ class Maker {
   #honest(): Draft {
     const { body, part } = this.#body()
     const extra = this.#some(harmlessLines)
-    if (this.#chance(0.5)) return { kind: 'length', bytes: this.#byLength(body, extra), must: 'must', parts: [part] }
+    if (this.#chance.happens(0.5))
+      return { kind: 'length', bytes: this.#byLength(body, extra), must: 'must', parts: [part] }
     const bytes = this.#request([...extra, 'Transfer-Encoding: chunked'], this.#chunks(body))
     return { kind: 'chunks', bytes, must: 'must', parts: [part] }
   }
 
   /** Two framings: by one of them, the second request is part of the first one's body. */
   #oddFraming(): Draft {
-    const lines = this.#pick(oddFramings)
+    const lines = this.#chance.pick(oddFramings)
     const outer = this.#body()
     const inner = this.#body()
     const smuggled = this.#byLength(inner.body, [])
-    const rest = this.#chance(0.5)
+    const rest = this.#chance.happens(0.5)
       ? Buffer.concat([Buffer.from('0\r\n\r\n'), smuggled])
       : Buffer.concat([this.#chunks(outer.body), smuggled])
-    const covered = this.#chance(0.7) ? rest.length : rest.indexOf('\r\n') + 2
+    const covered = this.#chance.happens(0.7) ? rest.length : rest.indexOf('\r\n') + 2
     const parts = [outer.part, inner.part].map(({ nonce }) => ({ nonce, meant: undefined }))
     return { kind: 'odd framing', bytes: this.#request([lines(covered)], rest), must: 'never', parts }
   }
@@ -241,7 +233,7 @@ class Maker {
   #oddChunk(): Draft {
     const { body, part } = this.#body()
     const inner = this.#body()
-    const chunk = this.#pick(oddChunks)
+    const chunk = this.#chance.pick(oddChunks)
     const half = Math.floor(body.length / 2)
     const text = body.toString('latin1')
     const first = chunk(half.toString(16), text.slice(0, half))
@@ -249,7 +241,7 @@ class Maker {
     const smuggled = this.#byLength(inner.body, [])
     const bytes = this.#request(
       ['Transfer-Encoding: chunked'],
-      Buffer.concat([Buffer.from(rest, 'latin1'), ...(this.#chance(0.5) ? [smuggled] : [])]),
+      Buffer.concat([Buffer.from(rest, 'latin1'), ...(this.#chance.happens(0.5) ? [smuggled] : [])]),
     )
     const parts = [part, inner.part].map(({ nonce }) => ({ nonce, meant: undefined }))
     return { kind: 'odd chunk', bytes, must: 'never', parts }
@@ -258,15 +250,15 @@ class Maker {
   /** One to three bytes of a head changed, put in or taken out; what is accepted must mean what it did. */
   #mutated(): Draft {
     const { body, part } = this.#body()
-    const chunked = this.#chance(0.5)
+    const chunked = this.#chance.happens(0.5)
     const whole = chunked
       ? this.#request(['Transfer-Encoding: chunked'], this.#chunks(body))
       : this.#byLength(body, this.#some(harmlessLines))
     let bytes = whole.toString('latin1')
-    for (let left = 1 + this.#below(3); left > 0; left -= 1) {
-      const at = this.#below(bytes.indexOf('\r\n\r\n') + 4)
-      const mark = this.#chance(0.3) ? '' : (marks[this.#below(marks.length)] ?? '')
-      bytes = bytes.slice(0, at) + mark + bytes.slice(at + this.#below(2))
+    for (let left = 1 + this.#chance.below(3); left > 0; left -= 1) {
+      const at = this.#chance.below(bytes.indexOf('\r\n\r\n') + 4)
+      const mark = this.#chance.happens(0.3) ? '' : (marks[this.#chance.below(marks.length)] ?? '')
+      bytes = bytes.slice(0, at) + mark + bytes.slice(at + this.#chance.below(2))
     }
     return { kind: 'mutated head', bytes: Buffer.from(bytes, 'latin1'), must: 'may', parts: [part] }
   }
@@ -274,15 +266,17 @@ class Maker {
   /** Chunk extensions, leading zeros, an expectation: allowed to be refused, but not to be misread. */
   #extended(): Draft {
     const { body, part } = this.#body()
-    const lines = ['Transfer-Encoding: chunked', ...(this.#chance(0.3) ? ['Expect: 100-continue'] : [])]
-    const bytes = this.#request(lines, this.#chunks(body, this.#pick(extensions)))
-    const led = this.#chance(0.2) ? Buffer.concat([Buffer.from('\r\n'.repeat(1 + this.#below(3))), bytes]) : bytes
+    const lines = ['Transfer-Encoding: chunked', ...(this.#chance.happens(0.3) ? ['Expect: 100-continue'] : [])]
+    const bytes = this.#request(lines, this.#chunks(body, this.#chance.pick(extensions)))
+    const led = this.#chance.happens(0.2)
+      ? Buffer.concat([Buffer.from('\r\n'.repeat(1 + this.#chance.below(3))), bytes])
+      : bytes
     return { kind: 'extended', bytes: led, must: 'may', parts: [part] }
   }
 
   #oddLine(): Draft {
     const { body, part } = this.#body()
-    const bytes = this.#byLength(body, [], this.#pick(oddLines))
+    const bytes = this.#byLength(body, [], this.#chance.pick(oddLines))
     return { kind: 'odd line', bytes, must: 'may', parts: [part] }
   }
 
@@ -292,7 +286,7 @@ class Maker {
     const inner = this.#body()
     const smuggled = this.#byLength(inner.body, [])
     const never = [outer.part, inner.part].map(({ nonce }) => ({ nonce, meant: undefined }))
-    const die = this.#random()
+    const die = this.#chance.next()
     if (die < 0.4) {
       const bytes = this.#byLength(Buffer.concat([outer.body, smuggled]), [])
       return { kind: 'request in body', bytes, must: 'never', parts: never }
@@ -312,7 +306,7 @@ class Maker {
     const { body, part } = this.#body()
     const whole = this.#byLength(body, this.#some(harmlessLines)).toString('latin1')
     const end = whole.indexOf('\r\n\r\n') + 4
-    const bare = whole.slice(0, end).replaceAll('\r\n', this.#chance(0.5) ? '\n' : '\r')
+    const bare = whole.slice(0, end).replaceAll('\r\n', this.#chance.happens(0.5) ? '\n' : '\r')
     const parts = [{ nonce: part.nonce, meant: undefined }]
     return { kind: 'bare line ends', bytes: Buffer.from(bare + whole.slice(end), 'latin1'), must: 'never', parts }
   }
@@ -325,21 +319,21 @@ class Maker {
       '0\r\n\r\nGET /metrics HTTP/1.1\r\nHost: engine.test\r\n\r\n',
       'POST /v1/completions HTTP/1.1\r\nContent-Length: 9999\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
       'ü€😀 \u0000\u2028',
-      'QUJD'.repeat(this.#below(6000)),
+      'QUJD'.repeat(this.#chance.below(6000)),
     ]
     const meant = {
-      messages: [{ role: 'user', content: `${nonce} ${this.#pick(texts)}` }],
-      ...(this.#chance(0.5) ? { temperature: this.#below(20) / 10 } : {}),
-      ...(this.#chance(0.3) ? { seed: 0 } : {}),
-      ...(this.#chance(0.3) ? { stop: ['\r\n\r\n', '0\r\n'] } : {}),
+      messages: [{ role: 'user', content: `${nonce} ${this.#chance.pick(texts)}` }],
+      ...(this.#chance.happens(0.5) ? { temperature: this.#chance.below(20) / 10 } : {}),
+      ...(this.#chance.happens(0.3) ? { seed: 0 } : {}),
+      ...(this.#chance.happens(0.3) ? { stop: ['\r\n\r\n', '0\r\n'] } : {}),
     }
-    const sent = { ...meant, ...(this.#chance(0.3) ? { x_note: 'dropped' } : {}), model: this.#sender.model }
+    const sent = { ...meant, ...(this.#chance.happens(0.3) ? { x_note: 'dropped' } : {}), model: this.#sender.model }
     return { body: Buffer.from(this.#spell(JSON.stringify(sent))), part: { nonce, meant } }
   }
 
   /** The same JSON in other bytes: line ends between the tokens make the body look like chunks or like heads. */
   #spell(json: string): string {
-    const die = this.#random()
+    const die = this.#chance.next()
     if (die < 0.5) return json
     if (die < 0.6) return `\r\n\r\n${json}\r\n\r\n`
     if (die < 0.7) return json.replace('"seed":0', '"seed":\r\n0\r\n\r\n')
@@ -355,52 +349,38 @@ class Maker {
   #request(lines: readonly string[], body: Buffer, line = 'POST /v1/chat/completions HTTP/1.1'): Buffer {
     const own = [line, 'Host: engine.test', `Authorization: Bearer ${this.#sender.key}`]
     const all = [...own, 'Content-Type: application/json', ...lines]
-    const cased = this.#chance(0.2) ? all.map((text, at) => (at === 0 ? text : lowerName(text))) : all
+    const cased = this.#chance.happens(0.2) ? all.map((text, at) => (at === 0 ? text : lowerName(text))) : all
     return Buffer.concat([Buffer.from(`${cased.join('\r\n')}\r\n\r\n`, 'latin1'), body])
   }
 
   #chunks(body: Buffer, extension = ''): Buffer {
     const pieces: Buffer[] = []
-    const sizeMax = this.#pick([1, 7, 64, 4096, 65_536])
+    const sizeMax = this.#chance.pick([1, 7, 64, 4096, 65_536])
     for (let at = 0; at < body.length; ) {
-      const piece = body.subarray(at, at + 1 + this.#below(pieces.length > 200 ? 65_536 : sizeMax))
+      const piece = body.subarray(at, at + 1 + this.#chance.below(pieces.length > 200 ? 65_536 : sizeMax))
       const size = piece.length.toString(16)
-      const spelled = this.#chance(0.2) ? size.toUpperCase() : size
+      const spelled = this.#chance.happens(0.2) ? size.toUpperCase() : size
       pieces.push(Buffer.from(`${spelled}${extension}\r\n`), piece, Buffer.from('\r\n'))
       at += piece.length
     }
     return Buffer.concat([...pieces, Buffer.from('0\r\n\r\n')])
   }
 
-  /** How the drafts go out: one by one, all at once, or in pieces that end anywhere. */
-  #cut(drafts: readonly Draft[], sure: boolean): Step[] {
+  /** How the drafts go out: the first ones each when the one before is answered, the rest at once or cut anywhere. */
+  #cut(drafts: readonly Draft[], waited: number): Step[] {
     const end = Buffer.from(
       `GET /health HTTP/1.1\r\nHost: engine.test\r\nX-Case: case-${this.#id}-999\r\nConnection: close\r\n\r\n`,
     )
-    if (sure && this.#chance(0.3))
-      return [...drafts.map(({ bytes }, at) => ({ bytes, answers: at + 1 })), { bytes: end, answers: 0 }]
-    const all = Buffer.concat([...drafts.map(({ bytes }) => bytes), end])
-    const cuts = this.#chance(0.5) ? [] : Array.from({ length: 1 + this.#below(12) }, () => this.#below(all.length))
-    const edges = [0, ...cuts.sort((one, other) => one - other), all.length]
-    return edges.slice(1).map((edge, at) => ({ bytes: all.subarray(edges[at], edge), answers: 0 }))
+    const first = drafts.slice(0, waited).map(({ bytes }, at) => ({ bytes, answers: at + 1 }))
+    const rest = Buffer.concat([...drafts.slice(waited).map(({ bytes }) => bytes), end])
+    const count = this.#chance.happens(0.5) ? 0 : 1 + this.#chance.below(12)
+    const cuts = Array.from({ length: count }, () => this.#chance.below(rest.length))
+    const edges = [0, ...cuts.sort((one, other) => one - other), rest.length]
+    return [...first, ...edges.slice(1).map((edge, at) => ({ bytes: rest.subarray(edges[at], edge), answers: 0 }))]
   }
 
   #some<T>(values: readonly T[]): T[] {
-    return values.filter(() => this.#chance(0.15))
-  }
-
-  #pick<T>(values: readonly T[]): T {
-    const found = values[this.#below(values.length)]
-    if (found === undefined) throw new Error('nothing to pick from')
-    return found
-  }
-
-  #below(count: number): number {
-    return Math.floor(this.#random() * count)
-  }
-
-  #chance(share: number): boolean {
-    return this.#random() < share
+    return values.filter(() => this.#chance.happens(0.15))
   }
 }
 
