@@ -15,6 +15,11 @@ const partsSchema = z.object({
   headscale: z.string().optional(),
   tailscaled: z.string().optional(),
   tailscale: z.string().optional(),
+  nginx: z.string().optional(),
+  haproxy: z.string().optional(),
+  apache: z.string().optional(),
+  caddy: z.string().optional(),
+  uvicorn: z.string().optional(),
 })
 
 /** What set-up has provided: absolute paths. */

