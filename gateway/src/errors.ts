@@ -30,6 +30,11 @@ export const errorTable = {
     type: 'invalid_request_error',
     text: 'A field of the request may not be set through this gateway.',
   },
+  unknown_field: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'The request has fields that are not known here, and this key wants none dropped.',
+  },
   remote_picture: {
     status: 400,
     type: 'invalid_request_error',

@@ -1,19 +1,39 @@
 import { HearthError } from '../errors.ts'
 import { allowedFields, compiledFields, forbiddenFields, silentFields, templateSwitches } from './chat-fields.data.ts'
 import { readPictures } from './content.ts'
+import { type BodyKind, bodySchemas } from './kinds.data.ts'
 import { parseSpan, type Span, scanBody } from './scan.ts'
+import { spliceBody } from './splice.ts'
+
+export type { BodyKind } from './kinds.data.ts'
 
 /** What the gateway decides by, out of the body of an inference request. */
 export interface InferenceFields {
-  readonly model: string
-  readonly modelSpan: Span
+  readonly kind: BodyKind
+  /** Undefined only for embeddings and rerank: the caller left it out. */
+  readonly model: string | undefined
   readonly stream: boolean
   /** For each picture its `data:` url: the JSON string, quotes included. */
   readonly pictures: readonly Span[]
-  /** What must not reach the engine, in the order of the body. */
-  readonly cuts: readonly Span[]
   /** Names of the fields that are cut, as a header may carry them; without those that nobody misses. */
   readonly dropped: readonly string[]
+  /** What reaches the engine, field by field, in its order. */
+  readonly kept: readonly KeptField[]
+}
+
+/** A field of the body that reaches the engine under `name`: its value, without what is cut out of it. */
+export interface KeptField {
+  readonly name: string
+  readonly value: Span
+  /** In order, inside of `value`. */
+  readonly cuts: readonly Span[]
+}
+
+export interface ReadFieldsOptions {
+  /** Refuse what nobody listed, instead of dropping it. */
+  readonly strictFields: boolean
+  /** Ends the reading of a long body between two pieces of it. */
+  readonly signal?: AbortSignal
 }
 
 type Values = ReadonlyMap<string, Span>
@@ -27,20 +47,24 @@ const droppedMax = 16
 const droppedCharsMax = 64
 
 /**
- * Reads the policy fields of a body. Throws `invalid_json`, `invalid_request` naming the field and its value,
- * `forbidden_field`, or what readPictures() throws.
+ * Reads and checks a body. Long bodies are read in slices, with other work between them; `bytes` must not change
+ * meanwhile. Rejects with `invalid_json`, `invalid_request` naming the field and its value, `forbidden_field`,
+ * `unknown_field`, `remote_picture` or `unsupported_content`.
  */
-export function readFields(bytes: Buffer): InferenceFields {
-  const { values, others, marks, cuts } = scanBody(bytes, allowedFields)
+export async function readFields(
+  bytes: Buffer,
+  kind: BodyKind,
+  { strictFields }: ReadFieldsOptions,
+): Promise<InferenceFields> {
+  const names = kind === 'chat' ? allowedFields : new Set(Object.keys(bodySchemas[kind].properties ?? {}))
+  const { values, others, marks, cuts } = scanBody(bytes, names)
   for (const name of others) {
     if (forbiddenFields.has(name) || name.startsWith('guided_')) throw forbidden(name)
   }
   checkSizes(values)
   const read = (name: string) => readValue(bytes, values, name)
   const model = read('model')
-  const modelSpan = values.get('model')
-  if (modelSpan === undefined || typeof model !== 'string' || model === '')
-    throw wrongField('model', model, 'the id of a model')
+  if (typeof model !== 'string' || model === '') throw wrongField('model', model, 'the id of a model')
   const stream = read('stream') ?? false
   if (typeof stream !== 'boolean') throw wrongField('stream', stream, 'true or false')
   checkInteger('n', read('n'), 1, choicesMax)
@@ -48,7 +72,42 @@ export function readFields(bytes: Buffer): InferenceFields {
   checkStop(read('stop'))
   checkSwitches(read('chat_template_kwargs'))
   for (const name of compiledFields) checkDepth(name, read(name))
-  return { model, modelSpan, stream, pictures: readPictures(bytes, marks), cuts, dropped: droppedNames(others) }
+  const dropped = droppedNames(others)
+  if (strictFields && dropped.length > 0)
+    throw new HearthError('unknown_field', {
+      param: dropped[0],
+      message: `The body has fields that are not known here: ${dropped.join(', ')}. Leave them out.`,
+    })
+  const kept = [...values].map(([name, value]) => ({
+    name,
+    value,
+    cuts: cuts.filter(({ start, end }) => start >= value.start && end <= value.end),
+  }))
+  return { kind, model, stream, pictures: readPictures(bytes, marks), dropped, kept }
+}
+
+/**
+ * The body for the engine: the fields that pass, in the order of the table and without white space between them, under
+ * the engine's own name of the model. The values are views on the old bytes.
+ */
+export function rebuildBody(
+  bytes: Buffer,
+  { kept }: InferenceFields,
+  set: { readonly model: string; readonly cacheSalt: string | undefined },
+): readonly Buffer[] {
+  const pieces: Buffer[] = [Buffer.from(`{"model":${JSON.stringify(set.model)}`)]
+  for (const { name, value, cuts } of kept) {
+    if (name === 'model') continue
+    pieces.push(Buffer.from(`,"${name}":`))
+    const inner = cuts.map(({ start, end }) => ({
+      span: { start: start - value.start, end: end - value.start },
+      bytes: Buffer.alloc(0),
+    }))
+    pieces.push(...spliceBody(bytes.subarray(value.start, value.end), inner))
+  }
+  const salt = set.cacheSalt === undefined ? '' : `,"cache_salt":${JSON.stringify(set.cacheSalt)}`
+  pieces.push(Buffer.from(`${salt}}`))
+  return pieces
 }
 
 function readValue(bytes: Buffer, values: Values, name: string): unknown {

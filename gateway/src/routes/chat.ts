@@ -1,9 +1,8 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Admission } from '../admission.ts'
 import type { BodyBudget } from '../body/budget.ts'
-import { type InferenceFields, readFields } from '../body/fields.ts'
+import { readFields, rebuildBody } from '../body/fields.ts'
 import { readBody } from '../body/read.ts'
-import { spliceBody } from '../body/splice.ts'
 import type { Config } from '../config.ts'
 import type { AppContext, RequestState } from '../edge/request.ts'
 import { fixOf, HearthError } from '../errors.ts'
@@ -34,8 +33,6 @@ interface InferenceRequest {
   readonly body: readonly Buffer[]
 }
 
-const nothing = Buffer.alloc(0)
-
 /** Answers an inference route: read and check the body, wait in the line, forward, relay. */
 export function inference(deps: InferenceDeps, path: string) {
   return async (c: AppContext): Promise<Response> => {
@@ -47,7 +44,7 @@ export function inference(deps: InferenceDeps, path: string) {
       const readLimits = { bytesMax: limits.bodyBytesMax, idleMs: timeouts.bodyIdleMs, totalMs: timeouts.bodyTotalMs }
       const bytes = await readBody(c.env.incoming, held, readLimits, request.abort.signal)
       request.log['bytesIn'] = bytes.length
-      const checked = check(deps, request, bytes)
+      const checked = await check(deps, request, bytes)
       const outcome = await send(deps, c, checked, path)
       note(request, outcome)
     } finally {
@@ -57,11 +54,11 @@ export function inference(deps: InferenceDeps, path: string) {
   }
 }
 
-function check(deps: InferenceDeps, request: RequestState, bytes: Buffer): InferenceRequest {
-  const fields = readFields(bytes)
+async function check(deps: InferenceDeps, request: RequestState, bytes: Buffer): Promise<InferenceRequest> {
+  const fields = await readFields(bytes, 'chat', { strictFields: false, signal: request.abort.signal })
   const dropped = fields.dropped.join(', ')
   if (dropped !== '') request.headers['x-hearth-dropped-fields'] = dropped
-  const route = deps.engines.find(fields.model)
+  const route = fields.model === undefined ? undefined : deps.engines.find(fields.model)
   // A model that this key may not use and one that does not exist get the same answer.
   if (route === undefined || request.caller?.mayUse(namesOf(route.model)) !== true) {
     throw new HearthError('model_not_found', { param: 'model' })
@@ -70,21 +67,8 @@ function check(deps: InferenceDeps, request: RequestState, bytes: Buffer): Infer
   if (fields.pictures.length > 0 && route.model.vision === undefined)
     throw new HearthError('model_has_no_vision', { param: 'messages' })
   checkPictures(bytes, fields.pictures)
-  return { route, stream: fields.stream, body: bodyForEngine(bytes, fields, route) }
-}
-
-/** The body with the engine's own name of the model in it and without what the engine must not see. */
-function bodyForEngine(
-  bytes: Buffer,
-  { model, modelSpan, cuts }: InferenceFields,
-  { model: { id, served = id } }: ModelRoute,
-): readonly Buffer[] {
-  const replacements = cuts.map((span) => ({ span, bytes: nothing }))
-  if (served !== model) replacements.push({ span: modelSpan, bytes: Buffer.from(JSON.stringify(served)) })
-  return spliceBody(
-    bytes,
-    replacements.sort((one, other) => one.span.start - other.span.start),
-  )
+  const { id, served = id } = route.model
+  return { route, stream: fields.stream, body: rebuildBody(bytes, fields, { model: served, cacheSalt: undefined }) }
 }
 
 async function send(
