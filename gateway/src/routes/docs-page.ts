@@ -7,6 +7,7 @@ export function renderDocs(document: ApiDocument): string {
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ path, method: method.toUpperCase(), operation })),
   )
+  const [lead = '', ...rest] = document.info.description.split('\n\n')
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -19,11 +20,12 @@ export function renderDocs(document: ApiDocument): string {
 <header><div class="column">
 <p class="name">${flame}${escapeHtml(document.info.title)}</p>
 <h1>The API of this gateway</h1>
-<p class="lead">${escapeHtml(document.info.description)}</p>
+<p class="lead">${escapeHtml(lead)}</p>
 </div></header>
 <main class="column">
 <section aria-labelledby="start"><h2 id="start">Begin</h2>
-<p>${escapeHtml(Object.values(document.components.securitySchemes)[0]?.description ?? '')}. For programs this page is <a href="/openapi.json">openapi.json</a>.</p>
+<p>${escapeHtml(document.components.securitySchemes['key']?.description ?? '')} For programs, this page is <a href="/openapi.json">openapi.json</a>.</p>
+${rest.map((text) => `<p>${escapeHtml(text)}</p>`).join('\n')}
 <pre><code>export HEARTH=…   # the address of this page, without /docs
 export KEY=hk_…
 curl $HEARTH/v1/models -H "Authorization: Bearer $KEY"</code></pre>
@@ -65,8 +67,10 @@ ${Object.entries(operation.responses)
 
 function renderExample(path: string, example: unknown): string {
   const body = JSON.stringify(example, null, 2).replaceAll("'", String.raw`'\''`)
-  return `<pre><code>curl $HEARTH${escapeHtml(path)} -H "Authorization: Bearer $KEY" \\
-  -H "Content-Type: application/json" -d '${escapeHtml(body)}'</code></pre>`
+  return `<pre><code>curl $HEARTH${escapeHtml(path)} \\
+  -H "Authorization: Bearer $KEY" \\
+  -H "Content-Type: application/json" \\
+  -d '${escapeHtml(body)}'</code></pre>`
 }
 
 function renderFields(schema: JsonSchema): string {
@@ -149,8 +153,12 @@ function describeType(schema: JsonSchema): string {
 function describeRange({ minimum, maximum, maxLength, maxProperties }: JsonSchema): string {
   if (maxLength !== undefined) return `, at most ${maxLength} characters`
   if (maxProperties !== undefined) return `, at most ${maxProperties} keys`
-  if (maximum === undefined) return minimum === undefined ? '' : `, at least ${minimum}`
-  return Number.isSafeInteger(Math.ceil(maximum)) ? `, ${minimum ?? 0} to ${maximum}` : ''
+  if (maximum === undefined) return minimum === undefined ? '' : `, at least ${show(minimum)}`
+  return Number.isSafeInteger(Math.ceil(maximum)) ? `, ${show(minimum ?? 0)} to ${show(maximum)}` : ''
+}
+
+function show(value: number): string {
+  return value.toLocaleString('en')
 }
 
 /** The object that a value is, or that each item of it is, where its fields are known. */

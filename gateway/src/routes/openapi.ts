@@ -93,8 +93,7 @@ const headers: Readonly<Record<string, Header>> = {
 }
 
 const about = [
-  'An OpenAI-compatible API in front of a GPU at home.',
-  'Bodies are JSON without Content-Encoding. Fields that are not listed here are dropped and named in x-hearth-dropped-fields;',
+  'An OpenAI-compatible API in front of a GPU at home.\n\nBodies are JSON without Content-Encoding. Fields that are not listed here are dropped and named in x-hearth-dropped-fields;',
   'for a key that was made with --strict-fields they are refused with unknown_field.',
   'Each field but the large ones (messages, prompt, input, texts, query, documents) has at most 64 KiB.',
 ].join(' ')
@@ -115,7 +114,11 @@ export function describeApi(): ApiDocument {
       schemas: { ...Object.fromEntries(requests), ...answerSchemas, Error: errorSchema(), ErrorCode: codeSchema() },
       headers,
       securitySchemes: {
-        key: { type: 'http', scheme: 'bearer', description: 'An API key of this gateway: Authorization: Bearer hk_…' },
+        key: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'An API key of this gateway, in the header "Authorization: Bearer hk_…".',
+        },
       },
     },
   }
