@@ -1,8 +1,5 @@
 import { HearthError } from '../errors.ts'
-import { ControlFinder } from './control.ts'
 
-/** Strings that are longer than this are searched natively; for shorter ones the calls would cost more than they save. */
-const shortBytes = 256
 /** What no program writes, and some read slowly or not at all. */
 const numberBytesMax = 128
 /** White space is walked over in one go, so it must not be endless. */
@@ -17,10 +14,6 @@ export const closeBracket = 0x5d
 const comma = 0x2c
 const colon = 0x3a
 const backslash = 0x5c
-/** What a byte is inside of a string: 0 plain, 1 the end or an escape, 2 a control character. Texts are full of escapes. */
-const classes = new Uint8Array(256).fill(2, 0, 0x20)
-classes[quote] = 1
-classes[backslash] = 1
 /** 1 at the letters that may follow a backslash, beside `u`. */
 const escapes = new Uint8Array(256)
 for (const letter of Buffer.from('"\\/bfnrt')) escapes[letter] = 1
@@ -50,10 +43,9 @@ export class Lexer {
   protected escaped = false
   protected depth = 0
   protected keysSeen = 0
-  readonly #controls: ControlFinder
-  /** The next quote and the next backslash from somewhere before `at`; searched anew only once passed. */
-  #nextQuote = -1
-  #nextBackslash = -1
+  /** The body four bytes at a time, from the beginning of its memory; the body begins at `#offset` of that. */
+  readonly #words: Int32Array
+  readonly #offset: number
   /** What closes each level. */
   readonly #closers = new Uint8Array(depthMax + 1)
   #step = atStart
@@ -62,7 +54,8 @@ export class Lexer {
   constructor(bytes: Buffer) {
     this.bytes = bytes
     this.until = bytes.length + 1
-    this.#controls = new ControlFinder(bytes)
+    this.#words = new Int32Array(bytes.buffer, 0, bytes.buffer.byteLength >> 2)
+    this.#offset = bytes.byteOffset
   }
 
   /** Steps over the quote that comes next; `closeString` walks the rest. */
@@ -74,60 +67,62 @@ export class Lexer {
   /** Walks on in the string; whether it came to its end before `until`. */
   protected closeString(): boolean {
     const { bytes, until } = this
-    const { length } = bytes
+    const offset = this.#offset
     let at = this.at
-    let searchAt = Math.min(at + shortBytes, length)
-    for (;;) {
-      while (at < searchAt && classes[bytes[at] ?? 0] === 0) at += 1
-      if (at === searchAt) at = this.#skipPlain(at)
-      else if (bytes[at] === backslash) at = this.#escape(at + 1) + 1
-      else if (bytes[at] === quote) break
-      else throw invalid('has a control character in a string', at)
-      searchAt = Math.min(at + shortBytes, length)
-      if (at < until) continue
-      this.at = at
-      return false
+    while (at < until) {
+      const byte = bytes[at] ?? 0
+      if (byte === quote) {
+        this.at = at + 1
+        return true
+      }
+      if (byte === backslash) {
+        this.escaped = true
+        at = escapes[bytes[at + 1] ?? 0] === 1 ? at + 2 : this.#passUnit(at + 1)
+      } else if (byte < 0x20) throw this.#wrongByte(at)
+      else {
+        at += 1
+        if (((at + offset) & 3) === 0) at = this.#skipPlain(at)
+      }
     }
-    this.at = at + 1
-    return true
+    this.at = at
+    return false
   }
 
-  /** The place of the next quote, backslash or control character, or `until`. */
+  #wrongByte(at: number): HearthError {
+    const { length } = this.bytes
+    return at < length ? invalid('has a control character in a string', at) : invalid('ends inside a string', length)
+  }
+
+  /**
+   * The place of the first word of memory from `at` on, where one begins, that holds a quote, a backslash or a control
+   * character, or of `until`. The sums find the bytes that are zero, or below 0x20, and at times their neighbour.
+   */
   #skipPlain(at: number): number {
-    const stop = Math.min(this.#quoteFrom(at), this.#backslashFrom(at))
-    if (stop === this.bytes.length) throw invalid('ends inside a string', this.bytes.length)
-    return Math.max(at, this.#controls.find(at, Math.min(stop, this.until)))
+    const offset = this.#offset
+    const words = this.#words
+    const end = (Math.min(this.until, this.bytes.length) + offset) >> 2
+    let place = (at + offset) >> 2
+    for (; place < end; place += 1) {
+      const word = words[place] ?? 0
+      const quotes = word ^ 0x22222222
+      const backslashes = word ^ 0x5c5c5c5c
+      const found =
+        ((word - 0x20202020) & ~word) | ((quotes - 0x01010101) & ~quotes) | ((backslashes - 0x01010101) & ~backslashes)
+      if ((found & 0x80808080) !== 0) break
+    }
+    return (place << 2) - offset
   }
 
-  #quoteFrom(at: number): number {
-    if (this.#nextQuote < at) this.#nextQuote = this.#find(quote, at)
-    return this.#nextQuote
-  }
-
-  #backslashFrom(at: number): number {
-    if (this.#nextBackslash < at) this.#nextBackslash = this.#find(backslash, at)
-    return this.#nextBackslash
-  }
-
-  /** The place of the next `byte`, or the end of the body. */
-  #find(byte: number, at: number): number {
-    const found = this.bytes.indexOf(byte, at)
-    return found < 0 ? this.bytes.length : found
-  }
-
-  /** Checks the escape whose letter stands at `at`; returns the place of its last byte. */
-  #escape(at: number): number {
-    this.escaped = true
-    const letter = this.bytes[at] ?? 0
-    if (escapes[letter] === 1) return at
-    if (letter !== 0x75) throw invalid('has an unknown escape in a string', at)
+  /** Checks an escape of more than a letter, whose `u` stands at `at`; returns the place behind it. */
+  #passUnit(at: number): number {
+    if (this.bytes[at] !== 0x75) throw invalid('has an unknown escape in a string', at)
     const unit = this.#unit(at)
-    if (unit < 0xd800 || unit > 0xdfff) return at + 4
+    if (unit < 0xd800 || unit > 0xdfff) return at + 5
     const isPair = unit < 0xdc00 && this.bytes[at + 5] === backslash && this.bytes[at + 6] === 0x75
     const low = isPair ? this.#unit(at + 6) : 0
     // Engines carry half a pair as far as their tokenizer, which fails on it.
     if (low < 0xdc00 || low > 0xdfff) throw invalid('has half of a surrogate pair in a string', at)
-    return at + 10
+    return at + 11
   }
 
   /** The number behind the `u` at `at`. */
@@ -200,10 +195,14 @@ export class Lexer {
 
   /** Takes the comma between two members, if one comes next; else the object or list must close. */
   protected isContinued(): boolean {
-    if (this.isNext(comma)) return true
-    const isObject = this.#closers[this.depth] === closeBrace
-    if (this.isClosed()) return false
-    throw this.unexpected(isObject ? '"," or "}"' : '"," or "]"')
+    this.skipSpace()
+    const byte = this.bytes[this.at]
+    const closer = this.#closers[this.depth]
+    if (byte !== comma && byte !== closer) throw this.unexpected(closer === closeBrace ? '"," or "}"' : '"," or "]"')
+    this.at += 1
+    if (byte === comma) return true
+    this.depth -= 1
+    return false
   }
 
   /** Steps over the quote of a key, and counts it. */

@@ -59,7 +59,11 @@ export function wantedOf(schema: Schema): string {
   return types.map((type) => wantedType(type, schema)).join(' or ')
 }
 
-export function typesOf({ type }: Schema): readonly JsonType[] {
+export function isOfType({ type: types }: Schema, type: JsonType): boolean {
+  return typeof types === 'string' ? types === type : types.includes(type)
+}
+
+function typesOf({ type }: Schema): readonly JsonType[] {
   return typeof type === 'string' ? [type] : type
 }
 

@@ -4,7 +4,7 @@ import type { HearthError } from '../errors.ts'
 import { findSchemaProblem } from './caller-schema.ts'
 import { checkPictureUrl } from './content.ts'
 import { depthMax, invalid, isDigit, keysMax, Lexer, openBrace, openBracket, quote } from './lexer.ts'
-import { forbidden, headerNameOf, nameOf, refusedKey, typesOf, wantedOf, wrong, wrongValue } from './refusals.ts'
+import { forbidden, headerNameOf, isOfType, nameOf, refusedKey, wantedOf, wrong, wrongValue } from './refusals.ts'
 import type { JsonType, Schema } from './schema.ts'
 
 /** Where a value stands in the body: bytes from `start` up to, not including, `end`. */
@@ -31,8 +31,17 @@ export interface BodyScan {
   readonly pictures: readonly Span[]
 }
 
-/** How much is read before other work gets its turn. */
-const sliceBytesDefault = 256 * 1024
+export interface ScanOptions {
+  /** For how long a body is read before other work gets its turn. */
+  readonly turnMs?: number
+  /** Monotonic. */
+  readonly now?: () => number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** How much is read before the clock is asked. */
+const sliceBytes = 16 * 1024
+const turnMsDefault = 2
 const fieldBytesMax = 64 * 1024
 const nameBytesMax = 256
 const cutsMax = 10_000
@@ -47,13 +56,11 @@ const escapeBytes = 6
  * its length. Accepts what RFC 8259 accepts and two parsers cannot read in two ways, an object at the root, and what
  * `schema` lets through. Throws `invalid_json` and the refusals of the schema.
  */
-export async function scanBody(
-  bytes: Buffer,
-  schema: Schema,
-  { sliceBytes = sliceBytesDefault, signal }: { sliceBytes?: number; signal?: AbortSignal | undefined } = {},
-): Promise<BodyScan> {
+export async function scanBody(bytes: Buffer, schema: Schema, options: ScanOptions = {}): Promise<BodyScan> {
+  const { turnMs = turnMsDefault, now = () => performance.now(), signal } = options
   const walk = new Walk(bytes)
   const steps = walk.run(schema)
+  let turnEndsAt = now() + turnMs
   for (let from = 0; ; ) {
     const to = endOfSlice(bytes, from + sliceBytes)
     if (!isUtf8(bytes.subarray(from, to))) throw invalid('is not UTF-8')
@@ -65,8 +72,10 @@ export async function scanBody(
       return value
     }
     from = to
+    if (now() < turnEndsAt) continue
     await setImmediate()
     signal?.throwIfAborted()
+    turnEndsAt = now() + turnMs
   }
 }
 
@@ -93,6 +102,8 @@ type Steps<T> = Generator<undefined, T, undefined>
 class Walk extends Lexer {
   readonly #kept = new Map<string, KeptField>()
   readonly #dropped = new Set<string>()
+  /** The keys behind `#dropped`, by whose keys they are: the same ones come again and again. */
+  readonly #noted = new Map<Schema, Set<string>>()
   readonly #pictures: Span[] = []
   /** The way to the value that is read. */
   readonly #path: (string | number)[] = []
@@ -114,12 +125,11 @@ class Walk extends Lexer {
   }
 
   /** Reads an object or a list. */
-  *#container(schema: Schema): Steps<void> {
+  #container(schema: Schema): Steps<void> {
     const isObject = this.bytes[this.at] === openBrace
     this.#checkType(schema, isObject ? 'object' : 'array', this.at)
-    if (!isObject) yield* this.#array(schema)
-    else if (schema.additionalProperties) yield* this.#free(schema)
-    else yield* this.#object(schema)
+    if (!isObject) return this.#array(schema)
+    return schema.additionalProperties ? this.#free(schema) : this.#object(schema)
   }
 
   /** Begins with a value that is neither object nor list; false where it is a string that goes on behind the slice. */
@@ -210,11 +220,14 @@ class Walk extends Lexer {
     return undefined
   }
 
-  #noteDropped({ policy }: Schema, name: string, start: number): void {
+  #noteDropped(parent: Schema, name: string, start: number): void {
+    const noted = this.#noted.get(parent)
+    if (this.#dropped.size === droppedMax || noted?.has(name) || parent.policy?.silent?.includes(name)) return
     // Null asks for nothing, and clients send back the nulls that they got.
     const isNull = this.at === start + 4 && this.bytes[start] === 0x6e
-    if (!isNull && policy?.silent?.includes(name) !== true && this.#dropped.size < droppedMax)
-      this.#dropped.add(headerNameOf(this.#path))
+    if (isNull) return
+    this.#dropped.add(headerNameOf(this.#path))
+    this.#noted.set(parent, (noted ?? new Set()).add(name))
   }
 
   #noteSeen({ policy }: Schema, name: string, seen: string[], keyStart: number): void {
@@ -283,7 +296,7 @@ class Walk extends Lexer {
   }
 
   #checkType(schema: Schema, type: JsonType, start: number): void {
-    if (!typesOf(schema).includes(type)) throw wrongValue(this.#path, schema, this.#shown(start))
+    if (!isOfType(schema, type)) throw wrongValue(this.#path, schema, this.#shown(start))
   }
 
   #checkSize(start: number): void {
@@ -361,8 +374,7 @@ class Walk extends Lexer {
 
 function isNumber(schema: Schema, value: number): boolean {
   const { minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY } = schema
-  const types = typesOf(schema)
-  const isWanted = types.includes('number') || (types.includes('integer') && Number.isInteger(value))
+  const isWanted = isOfType(schema, 'number') || (isOfType(schema, 'integer') && Number.isInteger(value))
   return isWanted && value >= minimum && value <= maximum
 }
 
