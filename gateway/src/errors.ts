@@ -50,6 +50,11 @@ export const errorTable = {
     type: 'invalid_request_error',
     text: 'This model reads no pictures. Send text only, or ask the owner for a model with vision (npm start -- --engine URL, or --model FILE --mmproj FILE).',
   },
+  wrong_task: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'This model does other work than this route asks for.',
+  },
   unsupported_picture: {
     status: 400,
     type: 'invalid_request_error',

@@ -25,6 +25,7 @@ const keys = {
   models: {
     id: true,
     engine: true,
+    task: true,
     served: true,
     aliases: true,
     vision: true,
@@ -131,7 +132,7 @@ test('the defaults that the example names are those of the schema', () => {
     equal(says, wanted, path.join('.'))
     if (wanted.startsWith('default')) compared += 1
   }
-  equal(compared, 23)
+  equal(compared, 24)
 })
 
 test('the limits and timeouts of the example are the defaults themselves', () => {

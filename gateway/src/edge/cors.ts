@@ -1,5 +1,6 @@
 import { createMiddleware } from 'hono/factory'
-import { type MethodsByPath, rawPath } from './precheck.ts'
+import type { RouteTable } from '../routes/table.ts'
+import { rawPath } from './precheck.ts'
 import type { AppEnv } from './request.ts'
 
 /** What the OpenAI SDK adds to a request by itself; a browser asks for each of them. */
@@ -22,7 +23,7 @@ const exposedHeaders = [
 ]
 
 /** Lets the pages of the listed origins read our answers; `*` admits every page. Answers preflights itself. */
-export function cors(origins: readonly string[], table: MethodsByPath) {
+export function cors(origins: readonly string[], table: RouteTable) {
   const allowed = new Set(origins)
   return createMiddleware<AppEnv>(async function cors(c, next) {
     const { headers } = c.get('request')
@@ -32,7 +33,7 @@ export function cors(origins: readonly string[], table: MethodsByPath) {
     headers['access-control-allow-origin'] = origin
     headers['access-control-expose-headers'] = exposedHeaders.join(', ')
     headers['timing-allow-origin'] = origin
-    const methods = table.get(rawPath(c.env.incoming.url ?? ''))
+    const methods = table.find(rawPath(c.env.incoming.url ?? ''))?.methods
     if (c.env.incoming.method !== 'OPTIONS' || methods === undefined) return next()
     headers['access-control-allow-methods'] = [...methods].join(', ')
     headers['access-control-allow-headers'] = allowedHeaders.join(', ')
