@@ -31,12 +31,13 @@ const tool: Schema = {
 
 const toolChoice: Schema = {
   type: ['string', 'object', 'null'],
-  enum: ['none', 'auto', 'required'],
+  pattern: '^(?:none|auto|required)$',
   properties: {
     type: { type: 'string', enum: ['function'] },
     function: { type: 'object', properties: { name: functionName }, required: ['name'] },
   },
   required: ['type', 'function'],
+  policy: { wanted: '"none", "auto", "required" or {"type":"function","function":{"name":…}}' },
 }
 
 /** `POST /v1/chat/completions`. */

@@ -16,15 +16,17 @@ export const unsupportedContent = [
   'image_pil',
 ] as const
 
+const wantedPicture = 'one url: {"url":"data:image/png;base64,…"}'
+
 /** A picture in itself: its url, or an object with it. */
 const picture: Schema = {
   type: ['object', 'string'],
   properties: {
-    url: { type: 'string', policy: { holds: 'picture' } },
+    url: { type: 'string', policy: { holds: 'picture', wanted: wantedPicture } },
     detail: { type: ['string', 'null'], enum: ['auto', 'low', 'high', 'original', null] },
   },
   required: ['url'],
-  policy: { holds: 'picture' },
+  policy: { holds: 'picture', wanted: wantedPicture },
 }
 
 const part: Schema = {
@@ -57,7 +59,8 @@ const toolCall: Schema = {
       type: 'object',
       properties: {
         name: { type: 'string', minLength: 1, maxLength: 256 },
-        arguments: { type: 'string' },
+        // Engines parse it once more.
+        arguments: { type: 'string', maxLength: 1024 * 1024, policy: { holds: 'json-text' } },
       },
       required: ['name', 'arguments'],
     },

@@ -17,6 +17,8 @@ export interface Schema {
   readonly maximum?: number
   readonly minLength?: number
   readonly maxLength?: number
+  /** Binds strings only, as all words do but `enum`. */
+  readonly pattern?: string
   readonly items?: Schema
   readonly minItems?: number
   readonly maxItems?: number
@@ -39,8 +41,10 @@ export interface Policy {
   readonly refusedAs?: ErrorCode
   /** The value may be as long as the body; other top-level values are held to 64 KiB. */
   readonly large?: true
-  /** A string that is a picture by its url, or an object that is the JSON Schema of a caller. */
-  readonly holds?: 'picture' | 'json-schema'
+  /** A string that is a picture by its url, one that holds JSON again, or an object that is the JSON Schema of a caller. */
+  readonly holds?: 'picture' | 'json-text' | 'json-schema'
+  /** What is wanted, in words, where those made from the schema would be vague. */
+  readonly wanted?: string
   /** The field of the engine that this one is another name of. */
   readonly aliasOf?: string
   /** An object that reaches the engine as the value of this one key. */
