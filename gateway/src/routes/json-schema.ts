@@ -35,10 +35,9 @@ export function toJsonSchema(schema: Schema): JsonSchema {
   const variants = types.map((type) => variantOf(schema, type))
   const [first] = variants
   if (first !== undefined && variants.length === 1) return { ...described, ...first }
-  // JSON Schema's `enum` binds values of every type, so it cannot stand beside several of them.
-  if (schema.enum !== undefined || types.filter((type) => type !== 'null').length > 1)
-    return { ...described, anyOf: variants }
-  return { ...described, ...Object.assign({}, ...variants), type: types }
+  if (types.filter((type) => type !== 'null').length > 1) return { ...described, anyOf: variants }
+  const values = schema.enum === undefined ? {} : { enum: schema.enum }
+  return { ...described, ...Object.assign({}, ...variants), ...values, type: types }
 }
 
 /** The words of a schema that bind the values of one type. */
@@ -51,8 +50,14 @@ function variantOf(schema: Schema, type: JsonType): JsonSchema {
   if (type === 'array')
     return { type, ...(items === undefined ? {} : { items: toJsonSchema(items) }), ...given({ minItems, maxItems }) }
   if (type !== 'string') return { type, ...listed }
-  const picture = schema.policy?.holds === 'picture' ? { pattern: pictureUrl } : {}
-  return { type, ...listed, ...given({ minLength, maxLength }), ...picture }
+  return { type, ...listed, ...given({ minLength, maxLength }), ...textWords(schema) }
+}
+
+function textWords({ pattern, policy }: Schema): JsonSchema {
+  if (policy?.holds === 'picture') return { pattern: pictureUrl }
+  const [, words] = /^\^\(\?:([\w|]+)\)\$$/.exec(pattern ?? '') ?? []
+  if (words !== undefined) return { enum: words.split('|') }
+  return { ...given({ pattern }), ...(policy?.holds === 'json-text' ? { description: 'JSON as a text.' } : {}) }
 }
 
 function objectWords({
