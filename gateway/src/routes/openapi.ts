@@ -158,12 +158,12 @@ const idParameter: Parameter = {
   schema: { type: 'string' },
 }
 
-function describeAnswer({ summary, answer, answerType = json, streams, request }: OperationText): ApiResponse {
+function describeAnswer({ answer, answerType = json, streams, request }: OperationText): ApiResponse {
   const schema: JsonSchema =
     answer === undefined ? (answerType === json ? { type: 'object' } : { type: 'string' }) : ref(answer)
   const events = { 'text/event-stream': { schema: { type: 'string', description: streamWords } } } as const
   return {
-    description: summary,
+    description: 'The answer',
     headers: headerRefs([
       'x-request-id',
       ...(request === undefined ? [] : ['x-hearth-dropped-fields', 'server-timing']),
