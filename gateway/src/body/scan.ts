@@ -1,5 +1,11 @@
 import { isUtf8 } from 'node:buffer'
-import { invalid, isDigit, Lexer, quote } from './lexer.ts'
+import { setImmediate } from 'node:timers/promises'
+import type { HearthError } from '../errors.ts'
+import { findSchemaProblem } from './caller-schema.ts'
+import { checkPictureUrl } from './content.ts'
+import { depthMax, invalid, isDigit, keysMax, Lexer, openBrace, openBracket, quote } from './lexer.ts'
+import { forbidden, headerNameOf, isOfType, nameOf, refusedKey, wantedOf, wrong, wrongValue } from './refusals.ts'
+import type { JsonType, Schema } from './schema.ts'
 
 /** Where a value stands in the body: bytes from `start` up to, not including, `end`. */
 export interface Span {
@@ -7,59 +13,70 @@ export interface Span {
   readonly end: number
 }
 
-/** A key inside the messages that policy looks at, and where its value stands. */
-export interface Mark {
+/** A field of the body that reaches the engine under `name`: its value, without what is cut out of it. */
+export interface KeptField {
   readonly name: string
-  readonly depth: number
-  /** Whether it is a key of a content part: `messages[].content[].name`. */
-  readonly ofPart: boolean
   readonly value: Span
-}
-
-/** What policy needs to know of a body; everything else passes as bytes. */
-export interface BodyScan {
-  /** Top-level values of the keys asked for, by key. */
-  readonly values: ReadonlyMap<string, Span>
-  /** Top-level keys that were not asked for. */
-  readonly others: readonly string[]
-  /** The watched keys inside the messages; what is inside a value comes before it. */
-  readonly marks: readonly Mark[]
-  /** What to cut so that neither the others nor a part's `uuid` is left, in order, commas included. */
+  /** In order, inside of `value`, commas included. */
   readonly cuts: readonly Span[]
 }
 
-const depthMax = 64
-const keysMax = 100_000
-/** What a content part may carry, as the name of a key or as its `type`, and the gateway does not let through. */
-export const unsupportedContent: ReadonlySet<string> = new Set([
-  'video_url',
-  'video',
-  'audio_url',
-  'audio',
-  'input_audio',
-  'file',
-  'input_file',
-  'image_embeds',
-  'audio_embeds',
-  'prompt_embeds',
-  'image_pil',
-])
-/** An engine takes a part's `uuid` for the picture itself, so a guessed one shows or poisons another caller's. */
-const cutKey = 'uuid'
-const contentKey = 'content'
-const watched = new Set(['image_url', 'input_image', 'url', 'type', cutKey, ...unsupportedContent])
-/** Most keys are nobody's business, which their length and first letter tell without making a text of them. */
-const shapes = Map.groupBy([contentKey, ...watched], (name) => shapeOf(name.charCodeAt(0), name.length))
+/** What a body holds, read by the schema of its kind. */
+export interface BodyScan {
+  /** By the engine's name of the field. */
+  readonly kept: ReadonlyMap<string, KeptField>
+  /** Names of the keys that do not pass, as `messages.name`; not all of very many. */
+  readonly dropped: readonly string[]
+  /** The urls of the pictures: JSON strings, quotes included. */
+  readonly pictures: readonly Span[]
+}
+
+export interface ScanOptions {
+  /** For how long a body is read before other work gets its turn. */
+  readonly turnMs?: number
+  /** Monotonic. */
+  readonly now?: () => number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** How much is read before the clock is asked. */
+const sliceBytes = 16 * 1024
+const turnMsDefault = 2
+const fieldBytesMax = 64 * 1024
+const nameBytesMax = 256
+const cutsMax = 10_000
+const droppedMax = 16
+const freeDepthMax = 32
+const shownBytesMax = 80
+/** Bytes of JSON that one character of a string takes at most. */
+const escapeBytes = 6
 
 /**
- * Walks a JSON body once, as bytes: nothing is decoded, so a picture costs no more than its length. Accepts what
- * RFC 8259 accepts and no more: an object at the root, valid UTF-8, at most 64 levels and 100,000 keys. A key of `keys`
- * that stands twice, and a key that policy looks at and is written with escapes, are refused, since the engine might
- * read them in another way. Throws `invalid_json`.
+ * Walks a JSON body once, as bytes: nothing is copied and only small values are decoded, so a picture costs no more than
+ * its length. Accepts what RFC 8259 accepts and two parsers cannot read in two ways, an object at the root, and what
+ * `schema` lets through. Throws `invalid_json` and the refusals of the schema.
  */
-export function scanBody(bytes: Buffer, keys: ReadonlySet<string>): BodyScan {
-  if (!isUtf8(bytes)) throw invalid('is not UTF-8')
-  return new Walk(bytes, keys).run()
+export async function scanBody(bytes: Buffer, schema: Schema, options: ScanOptions = {}): Promise<BodyScan> {
+  const { turnMs = turnMsDefault, now = () => performance.now(), signal } = options
+  const walk = new Walk(bytes)
+  const steps = walk.run(schema)
+  let turnEndsAt = now() + turnMs
+  for (let from = 0; ; ) {
+    const to = endOfSlice(bytes, from + sliceBytes)
+    if (!isUtf8(bytes.subarray(from, to))) throw invalid('is not UTF-8')
+    walk.pauseAt(to < bytes.length ? to : bytes.length + 1)
+    const { done, value } = steps.next()
+    if (done === true) {
+      // The last token may have run over the end of its slice.
+      if (!isUtf8(bytes.subarray(to))) throw invalid('is not UTF-8')
+      return value
+    }
+    from = to
+    if (now() < turnEndsAt) continue
+    await setImmediate()
+    signal?.throwIfAborted()
+    turnEndsAt = now() + turnMs
+  }
 }
 
 /** The value at a span, parsed; for the small values that policy reads. */
@@ -67,140 +84,321 @@ export function parseSpan(bytes: Buffer, span: Span): unknown {
   return JSON.parse(bytes.toString('utf8', span.start, span.end))
 }
 
-/** One pass over one body by recursive descent; the depth limit bounds the call stack. */
-class Walk extends Lexer {
-  readonly #keys: ReadonlySet<string>
-  readonly #values = new Map<string, Span>()
-  readonly #others: string[] = []
-  readonly #marks: Mark[] = []
-  readonly #cuts: Span[] = []
-  #keysSeen = 0
-  #inMessages = false
-  #inContent = false
+/** The place near `end` where no character is cut in two. */
+function endOfSlice(bytes: Buffer, end: number): number {
+  if (end >= bytes.length) return bytes.length
+  for (let at = end; at > end - 4; at -= 1) {
+    if (((bytes[at] ?? 0) & 0xc0) !== 0x80) return at
+  }
+  return end
+}
 
-  constructor(bytes: Buffer, keys: ReadonlySet<string>) {
-    super(bytes)
-    this.#keys = keys
+type Steps<T> = Generator<undefined, T, undefined>
+
+/**
+ * One pass over one body by recursive descent along its schema; what no schema describes is stepped over. Pauses by
+ * `yield` where the slice ends.
+ */
+class Walk extends Lexer {
+  readonly #kept = new Map<string, KeptField>()
+  readonly #dropped = new Set<string>()
+  /** The keys behind `#dropped`, by whose keys they are: the same ones come again and again. */
+  readonly #noted = new Map<Schema, Set<string>>()
+  readonly #pictures: Span[] = []
+  /** The way to the value that is read. */
+  readonly #path: (string | number)[] = []
+  #cuts: Span[] = []
+  /** Where the value stands that an object is unwrapped to. */
+  #unwrapped: Span | undefined
+
+  pauseAt(until: number): void {
+    this.until = until
   }
 
-  run(): BodyScan {
+  *run(schema: Schema): Steps<BodyScan> {
     this.skipSpace()
-    if (this.bytes[this.at] !== 0x7b) throw invalid('has no object at its root', this.at)
-    this.#object(1)
+    if (this.bytes[this.at] !== openBrace) throw invalid('has no object at its root', this.at)
+    yield* this.#object(schema)
     this.skipSpace()
     if (this.at < this.bytes.length) throw invalid('goes on after its end', this.at)
-    const cuts = this.#cuts.sort((one, other) => one.start - other.start)
-    return { values: this.#values, others: this.#others, marks: this.#marks, cuts }
+    return { kept: this.#kept, dropped: [...this.#dropped], pictures: this.#pictures }
   }
 
-  #value(depth: number): void {
+  /** Reads an object or a list. */
+  #container(schema: Schema): Steps<void> {
+    const isObject = this.bytes[this.at] === openBrace
+    this.#checkType(schema, isObject ? 'object' : 'array', this.at)
+    if (!isObject) return this.#array(schema)
+    return schema.additionalProperties ? this.#free(schema) : this.#object(schema)
+  }
+
+  /** Begins with a value that is neither object nor list; false where it is a string that goes on behind the slice. */
+  #openScalar(): boolean {
     const byte = this.bytes[this.at]
-    if (byte === quote) this.string()
-    else if (byte === 0x7b) this.#object(depth + 1)
-    else if (byte === 0x5b) this.#array(depth + 1)
-    else if (byte === 0x2d || isDigit(byte)) this.number()
+    if (byte === quote) {
+      this.openString()
+      return this.closeString()
+    }
+    if (byte === 0x2d || isDigit(byte)) this.number()
     else this.literal()
-  }
-
-  #object(depth: number): void {
-    if (depth > depthMax) throw invalid(`is nested deeper than ${depthMax} levels`, this.at)
-    this.at += 1
-    if (this.isNext(0x7d)) return
-    let keptEnd = -1
-    let cutFrom = -1
-    let cutEnd = -1
-    let end = -1
-    do {
-      this.skipSpace()
-      const start = this.at
-      const kept = this.#member(depth)
-      end = this.at
-      // What is cut takes one comma with it: the one before it where something is kept before, else the one after.
-      if (kept && cutFrom >= 0) this.#cuts.push({ start: cutFrom, end: keptEnd < 0 ? start : cutEnd })
-      if (kept) [keptEnd, cutFrom] = [end, -1]
-      else if (cutFrom < 0) cutFrom = keptEnd < 0 ? start : keptEnd
-      if (!kept) cutEnd = end
-    } while (this.isNext(0x2c))
-    if (cutFrom >= 0) this.#cuts.push({ start: cutFrom, end })
-    if (!this.isNext(0x7d)) throw this.unexpected('"," or "}"')
-  }
-
-  #array(depth: number): void {
-    if (depth > depthMax) throw invalid(`is nested deeper than ${depthMax} levels`, this.at)
-    this.at += 1
-    if (this.isNext(0x5d)) return
-    do {
-      this.skipSpace()
-      this.#value(depth)
-    } while (this.isNext(0x2c))
-    if (!this.isNext(0x5d)) throw this.unexpected('"," or "]"')
-  }
-
-  /** Reads `"key": value`; returns whether it stays in the body. */
-  #member(depth: number): boolean {
-    if (this.bytes[this.at] !== quote) throw this.unexpected('a key in quotes')
-    this.#keysSeen += 1
-    if (this.#keysSeen > keysMax) throw invalid(`has more than ${keysMax} keys`, this.at)
-    const start = this.at + 1
-    const escaped = this.string()
-    const end = this.at - 1
-    if (!this.isNext(0x3a)) throw this.unexpected('":"')
-    this.skipSpace()
-    if (depth === 1) return this.#field(this.#name(start, end, escaped), start, escaped)
-    if (!this.#inMessages) {
-      this.#value(depth)
-      return true
-    }
-    return this.#inner(depth, start, end, escaped)
-  }
-
-  /** Reads the value of a top-level key. */
-  #field(name: string, keyStart: number, escaped: boolean): boolean {
-    const known = this.#keys.has(name)
-    if (known && escaped) throw invalid(`writes the key "${name}" with escapes`, keyStart)
-    if (known && this.#values.has(name)) throw invalid(`has the key "${name}" twice`, keyStart)
-    this.#inMessages = known && name === 'messages'
-    const start = this.at
-    this.#value(1)
-    this.#inMessages = false
-    if (known) this.#values.set(name, { start, end: this.at })
-    else this.#others.push(name)
-    return known
-  }
-
-  /** Reads the value of a key inside the messages. */
-  #inner(depth: number, keyStart: number, keyEnd: number, escaped: boolean): boolean {
-    const name = escaped ? this.#name(keyStart, keyEnd, true) : this.#innerName(keyStart, keyEnd)
-    const isWatched = name !== contentKey && watched.has(name)
-    const isContent = depth === 3 && name === contentKey
-    if (escaped && (isWatched || isContent)) throw invalid(`writes the key "${name}" with escapes`, keyStart)
-    const ofPart = depth === 5 && this.#inContent
-    if (depth === 3) this.#inContent = isContent
-    const start = this.at
-    this.#value(depth)
-    if (isWatched) this.#marks.push({ name, depth, ofPart, value: { start, end: this.at } })
-    return !(ofPart && name === cutKey)
-  }
-
-  /** A key inside the messages, or nothing where it is none of those that policy looks at. */
-  #innerName(start: number, end: number): string {
-    const names = shapes.get(shapeOf(this.bytes[start] ?? 0, end - start))
-    return names?.find((name) => this.#isAt(name, start)) ?? ''
-  }
-
-  #isAt(name: string, start: number): boolean {
-    for (let index = 0; index < name.length; index += 1) {
-      if (this.bytes[start + index] !== name.charCodeAt(index)) return false
-    }
     return true
   }
 
-  #name(start: number, end: number, escaped: boolean): string {
-    if (escaped) return String(JSON.parse(`"${this.bytes.toString('utf8', start, end)}"`))
-    return this.bytes.toString('utf8', start, Math.min(end, start + 512))
+  #isAtContainer(): boolean {
+    const byte = this.bytes[this.at]
+    return byte === openBrace || byte === openBracket
+  }
+
+  *#object(schema: Schema): Steps<void> {
+    const start = this.at
+    const isUnwrapped = schema.policy?.unwrap !== undefined
+    // At the root nothing is cut: the body is put together anew from its fields.
+    const cuts = this.depth === 0 || isUnwrapped ? [] : this.#cuts
+    const seen: string[] = []
+    this.descend()
+    if (!this.isClosed()) yield* this.#members(schema, seen, cuts)
+    for (const name of schema.required ?? []) {
+      if (!seen.includes(name)) throw this.#missing(schema, name)
+    }
+    if (isUnwrapped) this.#unwrap(start)
+  }
+
+  *#members(schema: Schema, seen: string[], cuts: Span[]): Steps<void> {
+    let keptEnd = -1
+    let cutFrom = -1
+    let cutEnd = -1
+    do {
+      if (this.at >= this.until) yield
+      this.openKey()
+      const start = this.at - 1
+      while (!this.closeString()) yield
+      const name = this.#name(start + 1, this.at - 1)
+      this.passColon()
+      this.#path.push(name)
+      const inner = this.#schemaOf(schema, name, start)
+      const valueStart = this.at
+      if (inner === undefined) {
+        while (!this.passValue()) yield
+        this.#noteDropped(schema, name, valueStart)
+      } else {
+        this.#noteSeen(inner, name, seen, start)
+        if (this.#isAtContainer()) yield* this.#container(inner)
+        else {
+          if (!this.#openScalar()) while (!this.closeString()) yield
+          this.#checkScalar(inner, valueStart)
+        }
+        this.#noteKept(schema, inner, name, valueStart)
+      }
+      this.#path.pop()
+      const end = this.at
+      // What is cut takes one comma with it: the one before it where something is kept before, else the one after.
+      if (inner !== undefined) {
+        if (cutFrom >= 0) cuts.push({ start: cutFrom, end: keptEnd < 0 ? start : cutEnd })
+        keptEnd = end
+        cutFrom = -1
+      } else {
+        if (cutFrom < 0) cutFrom = keptEnd < 0 ? start : keptEnd
+        cutEnd = end
+      }
+    } while (this.isContinued())
+    if (cutFrom >= 0) cuts.push({ start: cutFrom, end: cutEnd })
+    if (cuts.length > cutsMax) throw invalid(`has more than ${cutsMax} keys that are not known here`)
+  }
+
+  /** What the value of the key at hand must be; undefined where the key is dropped. Throws where it is refused. */
+  #schemaOf({ properties, additionalProperties, policy }: Schema, name: string, keyStart: number): Schema | undefined {
+    if (properties !== undefined && Object.hasOwn(properties, name)) {
+      // An engine reads it as we do, but whoever writes it so means to be read by some and not by others.
+      if (this.escaped) throw invalid(`writes the key "${nameOf(this.#path)}" with escapes`, keyStart)
+      return properties[name]
+    }
+    for (const [code, names] of Object.entries(policy?.refused ?? {})) {
+      if (names.includes(name)) throw refusedKey(code, this.#path)
+    }
+    const isForbidden = policy?.refusedPrefixes?.some((prefix) => name.startsWith(prefix)) === true
+    if (isForbidden || additionalProperties === false) throw forbidden(this.#path)
+    return undefined
+  }
+
+  #noteDropped(parent: Schema, name: string, start: number): void {
+    const noted = this.#noted.get(parent)
+    if (this.#dropped.size === droppedMax || noted?.has(name) || parent.policy?.silent?.includes(name)) return
+    // Null asks for nothing, and clients send back the nulls that they got.
+    const isNull = this.at === start + 4 && this.bytes[start] === 0x6e
+    if (isNull) return
+    this.#dropped.add(headerNameOf(this.#path))
+    this.#noted.set(parent, (noted ?? new Set()).add(name))
+  }
+
+  #noteSeen({ policy }: Schema, name: string, seen: string[], keyStart: number): void {
+    const engineName = policy?.aliasOf ?? name
+    if (!seen.includes(engineName)) seen.push(engineName)
+    else if (seen.includes(name)) throw invalid(`has the key "${nameOf(this.#path)}" twice`, keyStart)
+    else throw wrong(this.#path, `stands beside "${engineName}", which is the same; wants one of them`)
+  }
+
+  #noteKept(parent: Schema, { policy }: Schema, name: string, start: number): void {
+    const value = { start, end: this.at }
+    if (parent.policy?.unwrap === name) this.#unwrapped = value
+    if (this.depth > 1) return
+    if (policy?.large !== true) this.#checkSize(start)
+    const cuts = this.#cuts.sort((one, other) => one.start - other.start)
+    this.#cuts = []
+    this.#kept.set(policy?.aliasOf ?? name, { name: policy?.aliasOf ?? name, value, cuts })
+  }
+
+  /** Of the object that was just walked over, leaves the one value that the engine wants in its place. */
+  #unwrap(start: number): void {
+    const inner = this.#unwrapped
+    if (inner === undefined) return
+    this.#cuts.push({ start, end: inner.start }, { start: inner.end, end: this.at })
+    this.#unwrapped = undefined
+  }
+
+  *#array(schema: Schema): Steps<void> {
+    const { items = schema, minItems = 0, maxItems = Number.MAX_SAFE_INTEGER } = schema
+    const start = this.at
+    let count = 0
+    this.descend()
+    if (!this.isClosed()) {
+      do {
+        if (count === maxItems) throw wrongValue(this.#path, schema, 'is a longer list')
+        if (this.at >= this.until) yield
+        this.skipSpace()
+        this.#path.push(count)
+        const itemStart = this.at
+        if (this.#isAtContainer()) yield* this.#container(items)
+        else {
+          if (!this.#openScalar()) while (!this.closeString()) yield
+          this.#checkScalar(items, itemStart)
+        }
+        this.#path.pop()
+        count += 1
+      } while (this.isContinued())
+    }
+    if (count < minItems) throw wrongValue(this.#path, schema, this.#shown(start))
+  }
+
+  /** What a caller may fill in as they like, in bounds: engines parse it again, and some hand it to a compiler. */
+  *#free(schema: Schema): Steps<void> {
+    const start = this.at
+    const keysBefore = this.keysSeen
+    while (!this.passValue()) yield
+    this.#checkSize(start)
+    const value = parseSpan(this.bytes, { start, end: this.at })
+    if (countKeys(value) !== this.keysSeen - keysBefore)
+      throw invalid(`has a key twice inside of "${nameOf(this.#path)}"`, start)
+    if (isDeeper(value, freeDepthMax))
+      throw wrong(this.#path, `is nested deeper; wants at most ${freeDepthMax} levels of objects and lists`)
+    if (typeof schema.additionalProperties === 'object') this.#checkNumbers(schema, schema.additionalProperties, value)
+    const problem = schema.policy?.holds === 'json-schema' ? findSchemaProblem(value) : undefined
+    if (problem !== undefined) throw wrong(this.#path, problem)
+  }
+
+  #checkType(schema: Schema, type: JsonType, start: number): void {
+    if (!isOfType(schema, type)) throw wrongValue(this.#path, schema, this.#shown(start))
+  }
+
+  #checkSize(start: number): void {
+    const bytes = this.at - start
+    if (bytes > fieldBytesMax) throw wrong(this.#path, `has ${bytes} bytes; wants at most ${fieldBytesMax}`)
+  }
+
+  #checkScalar(schema: Schema, start: number): void {
+    const byte = this.bytes[start]
+    if (byte === quote) this.#checkString(schema, start)
+    else if (byte === 0x2d || isDigit(byte)) {
+      if (!isNumber(schema, this.numberFrom(start))) throw wrongValue(this.#path, schema, this.#shown(start))
+    } else this.#checkLiteral(schema, start)
+  }
+
+  #checkString(schema: Schema, start: number): void {
+    this.#checkType(schema, 'string', start)
+    const { enum: choices, pattern, minLength = 0, maxLength = Number.MAX_SAFE_INTEGER, policy } = schema
+    const bytes = this.at - start - 2
+    if (policy?.holds === 'picture') {
+      checkPictureUrl(this.bytes, start, this.at, this.#path)
+      this.#pictures.push({ start, end: this.at })
+    }
+    if (bytes < minLength || bytes > maxLength * escapeBytes) throw wrongValue(this.#path, schema, this.#shown(start))
+    if (choices === undefined && pattern === undefined && policy?.holds !== 'json-text' && bytes <= maxLength) return
+    const text = this.#text(start)
+    const isChosen = choices?.includes(text) !== false && (pattern === undefined || new RegExp(pattern).test(text))
+    if (!isChosen || text.length > maxLength) throw wrongValue(this.#path, schema, this.#shown(start))
+    if (policy?.holds === 'json-text' && isTextDeeper(text, depthMax))
+      throw wrong(this.#path, `is nested deeper; wants at most ${depthMax} levels of objects and lists`)
+  }
+
+  #checkLiteral(schema: Schema, start: number): void {
+    const first = this.bytes[start]
+    const value = first === 0x6e ? null : first === 0x74
+    this.#checkType(schema, value === null ? 'null' : 'boolean', start)
+    if (schema.enum?.includes(value) === false) throw wrongValue(this.#path, schema, this.#shown(start))
+  }
+
+  #checkNumbers({ maxProperties = keysMax }: Schema, schema: Schema, value: unknown): void {
+    const entries = Object.entries(value ?? {})
+    if (entries.length > maxProperties) throw wrong(this.#path, `has more than ${maxProperties} keys`)
+    for (const [name, one] of entries) {
+      if (typeof one !== 'number' || !isNumber(schema, one))
+        throw wrongValue([...this.#path, name], schema, JSON.stringify(one).slice(0, shownBytesMax))
+    }
+  }
+
+  #missing(schema: Schema, name: string): HearthError {
+    const path = [...this.#path, name]
+    const wanted = schema.properties?.[name]
+    return wrong(path, `is missing; wants ${wanted === undefined ? 'it' : wantedOf(wanted)}`)
+  }
+
+  /** The value at `start` for a message: the beginning of its text, or its kind where it is not at its end yet. */
+  #shown(start: number): string {
+    const byte = this.bytes[start]
+    if (byte === openBrace) return 'an object'
+    if (byte === openBracket) return 'a list'
+    return this.bytes.toString('utf8', start, Math.min(this.at, start + shownBytesMax))
+  }
+
+  /** The string that was just walked over. */
+  #text(start: number): string {
+    if (this.escaped) return String(parseSpan(this.bytes, { start, end: this.at }))
+    return this.bytes.toString('utf8', start + 1, this.at - 1)
+  }
+
+  /** A key as text: all that we know are short and in ASCII, so of others this is only for show. */
+  #name(start: number, end: number): string {
+    if (this.escaped && end - start <= nameBytesMax * escapeBytes) return this.#text(start - 1)
+    return this.bytes.toString('latin1', start, Math.min(end, start + nameBytesMax))
   }
 }
 
-function shapeOf(first: number, length: number): number {
-  return length * 256 + first
+function isNumber(schema: Schema, value: number): boolean {
+  const { minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY } = schema
+  const isWanted = isOfType(schema, 'number') || (isOfType(schema, 'integer') && Number.isInteger(value))
+  return isWanted && value >= minimum && value <= maximum
+}
+
+function countKeys(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0
+  const inner = Object.values(value)
+  const own = Array.isArray(value) ? 0 : inner.length
+  return inner.reduce((sum, one) => sum + countKeys(one), own)
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1))
+}
+
+/** Whether brackets outside of strings are nested deeper than `levels`, in a text that need not be whole. */
+function isTextDeeper(text: string, levels: number): boolean {
+  let depth = 0
+  let isInString = false
+  for (const [token] of text.matchAll(/["[\]{}]|\\./gs)) {
+    if (token === '"') isInString = !isInString
+    else if (!isInString && (token === '[' || token === '{')) depth += 1
+    else if (!isInString && (token === ']' || token === '}')) depth -= 1
+    if (depth > levels) return true
+  }
+  return false
 }
