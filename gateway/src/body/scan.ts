@@ -314,17 +314,17 @@ class Walk extends Lexer {
 
   #checkString(schema: Schema, start: number): void {
     this.#checkType(schema, 'string', start)
-    const { enum: choices, pattern, minLength = 0, maxLength = Number.MAX_SAFE_INTEGER, policy } = schema
+    const { enum: choices, minLength = 0, maxLength = Number.MAX_SAFE_INTEGER, policy } = schema
     const bytes = this.at - start - 2
     if (policy?.holds === 'picture') {
       checkPictureUrl(this.bytes, start, this.at, this.#path)
       this.#pictures.push({ start, end: this.at })
     }
     if (bytes < minLength || bytes > maxLength * escapeBytes) throw wrongValue(this.#path, schema, this.#shown(start))
-    if (choices === undefined && pattern === undefined && policy?.holds !== 'json-text' && bytes <= maxLength) return
+    if (choices === undefined && policy?.holds !== 'json-text' && bytes <= maxLength) return
     const text = this.#text(start)
-    const isChosen = choices?.includes(text) !== false && (pattern === undefined || new RegExp(pattern).test(text))
-    if (!isChosen || text.length > maxLength) throw wrongValue(this.#path, schema, this.#shown(start))
+    if (choices?.includes(text) === false || text.length > maxLength)
+      throw wrongValue(this.#path, schema, this.#shown(start))
     if (policy?.holds === 'json-text' && isTextDeeper(text, depthMax))
       throw wrong(this.#path, `is nested deeper; wants at most ${depthMax} levels of objects and lists`)
   }
