@@ -34,13 +34,13 @@ export interface BodyScan {
 export interface ScanOptions {
   /** For how long a body is read before other work gets its turn. */
   readonly turnMs?: number
-  /** Monotonic. */
+  /** Monotonic; asked once a slice. */
   readonly now?: () => number
+  readonly sliceBytes?: number
   readonly signal?: AbortSignal | undefined
 }
 
-/** How much is read before the clock is asked. */
-const sliceBytes = 16 * 1024
+const sliceBytesDefault = 16 * 1024
 const turnMsDefault = 2
 const fieldBytesMax = 64 * 1024
 const nameBytesMax = 256
@@ -57,7 +57,7 @@ const escapeBytes = 6
  * `schema` lets through. Throws `invalid_json` and the refusals of the schema.
  */
 export async function scanBody(bytes: Buffer, schema: Schema, options: ScanOptions = {}): Promise<BodyScan> {
-  const { turnMs = turnMsDefault, now = () => performance.now(), signal } = options
+  const { turnMs = turnMsDefault, now = () => performance.now(), sliceBytes = sliceBytesDefault, signal } = options
   const walk = new Walk(bytes)
   const steps = walk.run(schema)
   let turnEndsAt = now() + turnMs
@@ -84,10 +84,10 @@ export function parseSpan(bytes: Buffer, span: Span): unknown {
   return JSON.parse(bytes.toString('utf8', span.start, span.end))
 }
 
-/** The place near `end` where no character is cut in two. */
+/** The place from `end` on where no character is cut in two. */
 function endOfSlice(bytes: Buffer, end: number): number {
-  if (end >= bytes.length) return bytes.length
-  for (let at = end; at > end - 4; at -= 1) {
+  for (let at = end; at < end + 4; at += 1) {
+    if (at >= bytes.length) return bytes.length
     if (((bytes[at] ?? 0) & 0xc0) !== 0x80) return at
   }
   return end
