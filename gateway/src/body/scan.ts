@@ -158,7 +158,7 @@ class Walk extends Lexer {
     this.descend()
     if (!this.isClosed()) yield* this.#members(schema, seen, cuts)
     for (const name of schema.required ?? []) {
-      if (!seen.includes(name)) throw this.#missing(schema, name)
+      if (!seen.some((one) => engineName(schema, one) === name)) throw this.#missing(schema, name)
     }
     if (isUnwrapped) this.#unwrap(start)
   }
@@ -181,7 +181,7 @@ class Walk extends Lexer {
         while (!this.passValue()) yield
         this.#noteDropped(schema, name, valueStart)
       } else {
-        this.#noteSeen(inner, name, seen, start)
+        this.#noteSeen(schema, name, seen, start)
         if (this.#isAtContainer()) yield* this.#container(inner)
         else {
           if (!this.#openScalar()) while (!this.closeString()) yield
@@ -230,21 +230,24 @@ class Walk extends Lexer {
     this.#noted.set(parent, (noted ?? new Set()).add(name))
   }
 
-  #noteSeen({ policy }: Schema, name: string, seen: string[], keyStart: number): void {
-    const engineName = policy?.aliasOf ?? name
-    if (!seen.includes(engineName)) seen.push(engineName)
-    else if (seen.includes(name)) throw invalid(`has the key "${nameOf(this.#path)}" twice`, keyStart)
-    else throw wrong(this.#path, `stands beside "${engineName}", which is the same; wants one of them`)
+  /** Notes a key that is kept; one that stands twice, under whatever name, is read by some from the first place. */
+  #noteSeen(parent: Schema, name: string, seen: string[], keyStart: number): void {
+    if (seen.includes(name)) throw invalid(`has the key "${nameOf(this.#path)}" twice`, keyStart)
+    const twin =
+      this.depth > 1 ? undefined : seen.find((other) => engineName(parent, other) === engineName(parent, name))
+    if (twin !== undefined) throw wrong(this.#path, `stands beside "${twin}", which is the same; wants one of them`)
+    seen.push(name)
   }
 
-  #noteKept(parent: Schema, { policy }: Schema, name: string, start: number): void {
+  #noteKept(parent: Schema, schema: Schema, key: string, start: number): void {
     const value = { start, end: this.at }
-    if (parent.policy?.unwrap === name) this.#unwrapped = value
+    if (parent.policy?.unwrap === key) this.#unwrapped = value
     if (this.depth > 1) return
-    if (policy?.large !== true) this.#checkSize(start)
+    if (schema.policy?.large !== true) this.#checkSize(start)
     const cuts = this.#cuts.sort((one, other) => one.start - other.start)
     this.#cuts = []
-    this.#kept.set(policy?.aliasOf ?? name, { name: policy?.aliasOf ?? name, value, cuts })
+    const name = engineName(parent, key)
+    this.#kept.set(name, { name, value, cuts })
   }
 
   /** Of the object that was just walked over, leaves the one value that the engine wants in its place. */
@@ -370,6 +373,10 @@ class Walk extends Lexer {
     if (this.escaped && end - start <= nameBytesMax * escapeBytes) return this.#text(start - 1)
     return this.bytes.toString('latin1', start, Math.min(end, start + nameBytesMax))
   }
+}
+
+function engineName({ properties }: Schema, key: string): string {
+  return properties?.[key]?.policy?.aliasOf ?? key
 }
 
 function isNumber(schema: Schema, value: number): boolean {
