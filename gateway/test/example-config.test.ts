@@ -34,7 +34,15 @@ const keys = {
     NonNullable<ModelConfig['vision']>
   >,
   cors: { origins: true } satisfies KeysOf<Config['cors']>,
-  limits: { bodyBytesMax: true, bodyBytesInFlight: true, queueMax: true, connectTries: true } satisfies KeysOf<Limits>,
+  limits: {
+    bodyBytesMax: true,
+    bodyBytesInFlight: true,
+    bodyBytesPerKey: true,
+    bodyBytesPerSecondMin: true,
+    connectionsMax: true,
+    queueMax: true,
+    connectTries: true,
+  } satisfies KeysOf<Limits>,
   timeouts: {
     connectMs: true,
     streamFirstByteMs: true,
@@ -42,6 +50,7 @@ const keys = {
     idleMs: true,
     totalMs: true,
     queueMs: true,
+    headMs: true,
     bodyIdleMs: true,
     bodyTotalMs: true,
     callerStallMs: true,
@@ -131,7 +140,7 @@ test('the defaults that the example names are those of the schema', () => {
     equal(says, wanted, path.join('.'))
     if (wanted.startsWith('default')) compared += 1
   }
-  equal(compared, 23)
+  equal(compared, 24)
 })
 
 test('the limits and timeouts of the example are the defaults themselves', () => {
