@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { Hono } from 'hono'
 import type { Admission } from './admission.ts'
-import { BodyBudget } from './body/budget.ts'
+import type { BodyBudget } from './body/budget.ts'
 import type { BodyKind } from './body/fields.ts'
 import type { Config } from './config.ts'
 import { authenticate } from './edge/authenticate.ts'
+import type { Connections } from './edge/connections.ts'
 import { cors } from './edge/cors.ts'
 import { type InFlight, lifecycle, refuseWhileDraining } from './edge/lifecycle.ts'
 import { precheck, rawPath, refuseTrailers } from './edge/precheck.ts'
@@ -30,6 +31,7 @@ export interface AppDeps {
   readonly keyring: Keyring
   readonly engines: Engines
   readonly admission: Admission
+  readonly budget: BodyBudget
   readonly inFlight: InFlight
   readonly status: MeshStatus
   readonly meters: Meters
@@ -67,8 +69,7 @@ function createHandlers(
   deps: AppDeps,
   table: RouteTable,
 ): Record<CallerRoute['handler'], (route: CallerRoute) => Handler> {
-  const { config, engines, admission, inFlight, status, meters, log, now } = deps
-  const budget = new BodyBudget(config.limits.bodyBytesInFlight)
+  const { config, engines, admission, budget, inFlight, status, meters, log, now } = deps
   const probePath = engineRoutes.find(({ use }) => use === 'probe')?.path ?? '/v1/models'
   const probeOptions = { path: probePath, timeoutMs: config.timeouts.probeMs, freshMs: 1_000, answeredMs: 10_000, now }
   const probes = new Map(engines.all.map((engine) => [engine.config.name, new Probe(engine, probeOptions)]))
@@ -94,8 +95,15 @@ function createHandlers(
 /** Gauges are read where their values live, when somebody asks. */
 export function registerGauges(
   registry: Registry,
-  { admission, engines }: Pick<AppDeps, 'admission' | 'engines'>,
+  {
+    admission,
+    engines,
+    budget,
+    connections,
+  }: Pick<AppDeps, 'admission' | 'engines' | 'budget'> & { connections: Connections },
 ): void {
+  registry.gauge('hearth_body_bytes_held', 'Bytes that request bodies hold.', () => [[{}, budget.bytesHeld]])
+  registry.gauge('hearth_connections', 'Connections of callers.', () => [[{}, connections.size]])
   const lines = (value: 'inFlight' | 'waiting') => () =>
     admission.counts().map((line) => [{ engine: line.engine }, line[value]] as const)
   registry.gauge('hearth_requests_in_flight', 'Requests with an engine.', lines('inFlight'))

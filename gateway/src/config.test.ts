@@ -25,7 +25,8 @@ function fileOf(name: string, text: string): string {
 }
 
 test('the smallest file and one variable are enough; all else has its default', () => {
-  const { host, port, keysFile, mesh, engineApiKey, log, cors, limits, timeouts } = loadConfig(envOf(smallest))
+  const machine = { memoryBytes: 300_000_000, descriptorsMax: 1000 }
+  const { host, port, keysFile, mesh, engineApiKey, log, cors, limits, timeouts } = loadConfig(envOf(smallest), machine)
   deepEqual(
     { host, port, keysFile, mesh, engineApiKey, log, cors },
     {
@@ -38,7 +39,15 @@ test('the smallest file and one variable are enough; all else has its default', 
       cors: { origins: [] },
     },
   )
-  deepEqual(limits, { bodyBytesMax: 31_457_280, bodyBytesInFlight: 268_435_456, queueMax: 64, connectTries: 4 })
+  deepEqual(limits, {
+    bodyBytesMax: 31_457_280,
+    bodyBytesInFlight: 100_000_000,
+    bodyBytesPerKey: 75_000_000,
+    bodyBytesPerSecondMin: 8192,
+    connectionsMax: 500,
+    queueMax: 64,
+    connectTries: 4,
+  })
   ok(timeouts.drainMs < 9500 && timeouts.totalMs < 3_600_000)
 })
 
@@ -51,7 +60,7 @@ models:
       vision: { coordinates: relative-1000, factor: 32, minPixels: 1, maxPixels: 2, maxSide: 3 } }
   - { id: vectors, engine: gpu, task: embed }
 cors: { origins: ['*', 'https://me.example'] }
-limits: { bodyBytesMax: 10, bodyBytesInFlight: 20, queueMax: 0, connectTries: 1 }
+limits: { bodyBytesMax: 10, bodyBytesInFlight: 20, bodyBytesPerKey: 15, bodyBytesPerSecondMin: 0, connectionsMax: 7, queueMax: 0, connectTries: 1 }
 timeouts: { connectMs: 1, drainMs: 9000, totalMs: 2147483647 }
 `),
   )
@@ -63,8 +72,30 @@ timeouts: { connectMs: 1, drainMs: 9000, totalMs: 2147483647 }
     { id: 'vectors', engine: 'gpu', task: 'embed', aliases: [] },
   ])
   deepEqual(cors.origins, ['*', 'https://me.example'])
-  deepEqual(limits, { bodyBytesMax: 10, bodyBytesInFlight: 20, queueMax: 0, connectTries: 1 })
+  deepEqual(limits, {
+    bodyBytesMax: 10,
+    bodyBytesInFlight: 20,
+    bodyBytesPerKey: 15,
+    bodyBytesPerSecondMin: 0,
+    connectionsMax: 7,
+    queueMax: 0,
+    connectTries: 1,
+  })
   deepEqual([timeouts.connectMs, timeouts.drainMs, timeouts.totalMs, timeouts.queueMs], [1, 9000, 2147483647, 60_000])
+})
+
+test('limits that nobody set follow from the machine, and leave room for one body of the largest size', () => {
+  const limitsOn = (memoryBytes: number, descriptorsMax: number, more = '') =>
+    loadConfig(envOf(`${smallest}\n${more}`), { memoryBytes, descriptorsMax }).limits
+  const mebibyte = 1024 * 1024
+  const small = limitsOn(64 * mebibyte, 1)
+  deepEqual([small.bodyBytesInFlight, small.bodyBytesPerKey, small.connectionsMax], [30 * mebibyte, 30 * mebibyte, 1])
+  const container = limitsOn(512 * mebibyte, 256)
+  deepEqual([container.bodyBytesInFlight, container.connectionsMax], [Math.floor((512 * mebibyte) / 3), 128])
+  const large = limitsOn(64 * 1024 * mebibyte, 1_000_000)
+  deepEqual([large.bodyBytesInFlight, large.connectionsMax], [1024 * mebibyte, 10_000])
+  const told = limitsOn(512 * mebibyte, 256, 'limits: { bodyBytesInFlight: 40000000, connectionsMax: 200 }')
+  deepEqual([told.bodyBytesInFlight, told.bodyBytesPerKey, told.connectionsMax], [40_000_000, 31_457_280, 200])
 })
 
 test('every variable is read, without the white space around it', () => {

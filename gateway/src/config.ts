@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
+import { type Machine, readMachine } from './machine.ts'
 
 /** Milliseconds and bytes are positive whole numbers everywhere in the file. */
 const count = z.int().positive()
@@ -90,14 +91,24 @@ const modelSchema = z
 const limitsSchema = z
   .strictObject({
     bodyBytesMax: count.default(30 * 1024 * 1024),
-    bodyBytesInFlight: count.default(256 * 1024 * 1024),
     answerBytesMax: count.default(256 * 1024 * 1024),
+    bodyBytesInFlight: count.optional(),
+    bodyBytesPerKey: count.optional(),
+    bodyBytesPerSecondMin: z
+      .int()
+      .nonnegative()
+      .default(8 * 1024),
+    connectionsMax: count.optional(),
     queueMax: z.int().nonnegative().default(64),
     connectTries: count.max(20).default(4),
   })
-  .refine(({ bodyBytesMax, bodyBytesInFlight }) => bodyBytesMax <= bodyBytesInFlight, {
+  .refine(({ bodyBytesMax, bodyBytesInFlight = bodyBytesMax }) => bodyBytesMax <= bodyBytesInFlight, {
     path: ['bodyBytesMax'],
     error: 'wants at most bodyBytesInFlight, or such a body never finds room',
+  })
+  .refine(({ bodyBytesMax, bodyBytesPerKey = bodyBytesMax }) => bodyBytesMax <= bodyBytesPerKey, {
+    path: ['bodyBytesMax'],
+    error: 'wants at most bodyBytesPerKey, or such a body never finds room',
   })
 
 const timeoutsSchema = z.strictObject({
@@ -107,9 +118,10 @@ const timeoutsSchema = z.strictObject({
   idleMs: ms.default(120_000),
   totalMs: ms.default(3_540_000),
   queueMs: ms.default(60_000),
-  bodyIdleMs: ms.default(30_000),
+  headMs: ms.default(10_000),
+  bodyIdleMs: ms.default(10_000),
   bodyTotalMs: ms.default(600_000),
-  callerStallMs: ms.default(60_000),
+  callerStallMs: ms.default(30_000),
   probeMs: ms.default(2_500),
   drainMs: ms.max(9_000).default(8_000),
 })
@@ -145,11 +157,14 @@ const namesSchema = z.object({
 
 export type EngineConfig = z.output<typeof engineSchema>
 export type ModelConfig = z.output<typeof modelSchema>
-export type Limits = z.output<typeof limitsSchema>
+type LimitsOfFile = z.output<typeof limitsSchema>
+/** As the file says, and where it says nothing, as the machine allows. */
+export type Limits = { readonly [Name in keyof LimitsOfFile]-?: NonNullable<LimitsOfFile[Name]> }
 export type Timeouts = z.output<typeof timeoutsSchema>
 
 /** Everything the gateway was told, checked and frozen. Modules take their slice of it, never the whole. */
-export interface Config extends z.output<typeof fileSchema> {
+export interface Config extends Omit<z.output<typeof fileSchema>, 'limits'> {
+  readonly limits: Limits
   readonly host: string
   readonly port: number
   readonly keysFile: string
@@ -180,15 +195,38 @@ export class ConfigError extends Error {
 }
 
 /**
- * Reads the environment and hearth.yaml once, before anything listens; the only reader of either.
- * Throws a ConfigError that lists all problems together.
+ * Reads the environment and hearth.yaml once, before anything listens; the only reader of either. Limits that nobody
+ * set follow from the machine. Throws a ConfigError that lists all problems together.
  */
-export function loadConfig(env: Env): Config {
+export function loadConfig(env: Env, machine: Machine = readMachine()): Config {
   const problems: string[] = []
   const fromEnv = readEnv(env, problems)
   const file = readFile(env, problems)
   if (problems.length > 0 || file === undefined) throw new ConfigError(problems)
-  return Object.freeze({ ...file, ...fromEnv })
+  return Object.freeze({ ...file, ...fromEnv, limits: completeLimits(file.limits, machine) })
+}
+
+/** Bodies get a third of the memory: with what Node copies and has not collected yet, that stays below a half. */
+const bodyShare = 1 / 3
+/** More than this at once is no use to one GPU. */
+const bodyBytesInFlightMax = 1024 * 1024 * 1024
+/** What is left is for the other keys. */
+const keyShare = 3 / 4
+/** The other half of the descriptors is for the engines, the files and the listener of the admin. */
+const connectionShare = 1 / 2
+const connectionsMaxMax = 10_000
+
+function completeLimits(limits: LimitsOfFile, { memoryBytes, descriptorsMax }: Machine): Limits {
+  const share = Math.min(Math.floor(memoryBytes * bodyShare), bodyBytesInFlightMax)
+  const bodyBytesInFlight = limits.bodyBytesInFlight ?? Math.max(share, limits.bodyBytesMax)
+  const ofKey = Math.max(Math.floor(bodyBytesInFlight * keyShare), limits.bodyBytesMax)
+  const connections = Math.max(1, Math.min(Math.floor(descriptorsMax * connectionShare), connectionsMaxMax))
+  return {
+    ...limits,
+    bodyBytesInFlight,
+    bodyBytesPerKey: limits.bodyBytesPerKey ?? ofKey,
+    connectionsMax: limits.connectionsMax ?? connections,
+  }
 }
 
 function readEnv(env: Env, problems: string[]) {

@@ -4,7 +4,9 @@ import { getRequestListener } from '@hono/node-server'
 import { createAdmin } from './admin.ts'
 import { Admission } from './admission.ts'
 import { createApp, registerGauges } from './app.ts'
+import { BodyBudget } from './body/budget.ts'
 import { type Address, type Config, ConfigError, loadConfig } from './config.ts'
+import { Connections } from './edge/connections.ts'
 import { openTo } from './edge/cors.ts'
 import { openFrontDoor, refuseOdd } from './edge/front-door.ts'
 import { InFlight } from './edge/lifecycle.ts'
@@ -74,11 +76,15 @@ function start(config: Config): Running & { config: Config } {
   const engines = createEngines(config, { status, meters, now })
   const limits = { queueMax: config.limits.queueMax, queueMs: config.timeouts.queueMs }
   const admission = new Admission(config.engines, limits)
+  const { bodyBytesInFlight, bodyBytesPerKey, connectionsMax } = config.limits
+  const budget = new BodyBudget({ bytesMax: bodyBytesInFlight, bytesPerHolderMax: bodyBytesPerKey })
+  const connections = new Connections({ connectionsMax, meters, log, now })
   const app = createApp({
     config,
     keyring,
     engines,
     admission,
+    budget,
     inFlight,
     status,
     meters,
@@ -89,8 +95,8 @@ function start(config: Config): Running & { config: Config } {
   const server = createServer({
     // The four 300 s defaults of the chain are all replaced: bodies have their own clocks (body/read.ts).
     requestTimeout: 0,
-    headersTimeout: 10_000,
-    connectionsCheckingInterval: 1_000,
+    headersTimeout: config.timeouts.headMs,
+    connectionsCheckingInterval: Math.min(1_000, Math.ceil(config.timeouts.headMs / 4)),
     keepAliveTimeout: 65_000,
     noDelay: true,
     // Judged by the front door, which answers in the one error shape.
@@ -102,7 +108,9 @@ function start(config: Config): Running & { config: Config } {
   const errorHandler = (error: unknown) => refuseOdd(error, door)
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: 'localhost', errorHandler })
   openFrontDoor(server, listener, door)
-  registerGauges(registry, { admission, engines })
+  connections.watch(server)
+  registerGauges(registry, { admission, engines, budget, connections })
+  log('INFO', 'limits', { bodyBytesInFlight, bodyBytesPerKey, connectionsMax })
   const admin = createAdmin(registry)
   const { drainMs } = config.timeouts
   return { server, admin, status, engines, admission, keyring, inFlight, log, drainMs, config }

@@ -158,6 +158,8 @@ export interface Meters {
   dial(engine: string, result: string): void
   /** A request that was never sent is tried again: `dial` after a failed dial, `stale` after a dead kept connection. */
   retry(engine: string, why: 'dial' | 'stale'): void
+  /** A connection of a caller was closed: `full` at once, since there was no place, `idle` to make place for others. */
+  connectionShed(why: 'full' | 'idle'): void
 }
 
 const secondsBounds = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900]
@@ -173,6 +175,9 @@ export function createMeters(registry: Registry): Meters {
   )
   const dials = registry.counter('hearth_connect_attempts_total', 'Dials by how they ended.', ['engine', 'result'])
   const retries = registry.counter('hearth_retries_total', 'Tries again of what was never sent.', ['engine', 'why'])
+  const shed = registry.counter('hearth_connections_shed_total', 'Connections of callers closed for want of places.', [
+    'why',
+  ])
   return {
     request: ({ route, status, code, ms }) => {
       requests.add({ route, status: `${Math.floor(status / 100)}xx`, code })
@@ -181,5 +186,6 @@ export function createMeters(registry: Registry): Meters {
     firstByte: (engine, ms) => firstBytes.observe({ engine }, ms / 1000),
     dial: (engine, result) => dials.add({ engine, result }),
     retry: (engine, why) => retries.add({ engine, why }),
+    connectionShed: (why) => shed.add({ why }),
   }
 }

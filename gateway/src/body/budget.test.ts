@@ -7,7 +7,7 @@ import { BodyBudget, type Reservation } from './budget.ts'
 const noRoom = (error: unknown) => error instanceof HearthError && error.code === 'body_budget'
 
 test('a reservation takes what it grows to, and gives it back once', () => {
-  const budget = new BodyBudget(100)
+  const budget = new BodyBudget({ bytesMax: 100, bytesPerHolderMax: 100 })
   const held = budget.open()
   held.growTo(40)
   held.growTo(60)
@@ -18,7 +18,7 @@ test('a reservation takes what it grows to, and gives it back once', () => {
 })
 
 test('growTo() throws body_budget when there is no room, and keeps what was held', () => {
-  const budget = new BodyBudget(100)
+  const budget = new BodyBudget({ bytesMax: 100, bytesPerHolderMax: 100 })
   const [one, two] = [budget.open(), budget.open()]
   one.growTo(70)
   two.growTo(30)
@@ -30,18 +30,48 @@ test('growTo() throws body_budget when there is no room, and keeps what was held
 })
 
 test('growTo() never shrinks a reservation', () => {
-  const budget = new BodyBudget(100)
+  const budget = new BodyBudget({ bytesMax: 100, bytesPerHolderMax: 100 })
   const held = budget.open()
   held.growTo(50)
   held.growTo(10)
   equal(budget.bytesHeld, 50)
 })
 
+test('one holder gets no more than its share, and has it again when its bodies are released', () => {
+  const budget = new BodyBudget({ bytesMax: 100, bytesPerHolderMax: 75 })
+  const [one, other, stranger] = [budget.open('a'), budget.open('a'), budget.open('b')]
+  one.growTo(50)
+  throws(() => other.growTo(26), noRoom)
+  stranger.growTo(50)
+  throws(() => other.growTo(1), noRoom)
+  one.release()
+  stranger.release()
+  throws(() => other.growTo(76), noRoom)
+  other.growTo(75)
+  equal(budget.bytesHeld, 75)
+})
+
+test('a reservation frees what hangs on it when it is released, once, and at once where it was released before', () => {
+  let freed = 0
+  const held = new BodyBudget({ bytesMax: 1, bytesPerHolderMax: 1 }).open()
+  held.onRelease(() => {
+    freed += 1
+  })
+  equal(freed, 0)
+  held.release()
+  held.release()
+  equal(freed, 1)
+  held.onRelease(() => {
+    freed += 1
+  })
+  equal(freed, 2)
+})
+
 test('whatever is opened, grown and released, the budget holds the sum of what is open and never more than it may', () => {
   const move = fc.record({ do: fc.constantFrom('open', 'grow', 'release'), pick: fc.nat(50), bytes: fc.nat(60) })
   fc.assert(
     fc.property(fc.nat(120), fc.array(move, { maxLength: 60 }), (bytesMax, moves) => {
-      const budget = new BodyBudget(bytesMax)
+      const budget = new BodyBudget({ bytesMax, bytesPerHolderMax: bytesMax })
       const open = new Map<Reservation, number>()
       const sum = () => [...open.values()].reduce((total, bytes) => total + bytes, 0)
       for (const { do: verb, pick, bytes } of moves) {

@@ -2,22 +2,24 @@ import { deepEqual, equal, ok } from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
-import { afterEach, beforeEach, test } from 'node:test'
+import { afterEach, beforeEach, type TestContext, test } from 'node:test'
 import { withDeadline } from '../../test/deadline.ts'
 import { HearthError } from '../errors.ts'
 import { BodyBudget } from './budget.ts'
 import { type ReadLimits, readBody } from './read.ts'
 
-const limits: ReadLimits = { bytesMax: 200_000, idleMs: 5000, totalMs: 5000 }
+const limits: ReadLimits = { bytesMax: 200_000, idleMs: 5000, bytesPerSecondMin: 1, totalMs: 5000 }
 const never = new AbortController().signal
 const chunkedHead = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n'
+
+const budgetOf = (bytesMax: number) => new BodyBudget({ bytesMax, bytesPerHolderMax: bytesMax })
 
 let server: Server
 let caller: Socket
 let budget: BodyBudget
 
 beforeEach(async () => {
-  budget = new BodyBudget(1_000_000)
+  budget = budgetOf(1_000_000)
   server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   caller = connect((server.address() as AddressInfo).port, '127.0.0.1')
@@ -52,7 +54,10 @@ async function outcomeOf(
 ): Promise<Buffer | string> {
   const held = budget.open()
   try {
-    return await withDeadline(readBody(incoming, held, { ...limits, ...more }, signal), 3000, 'the body or an error')
+    // A copy, since the body itself is gone with its reservation.
+    return Buffer.from(
+      await withDeadline(readBody(incoming, held, { ...limits, ...more }, signal), 3000, 'the body or an error'),
+    )
   } catch (error) {
     return error instanceof HearthError ? error.code : String(error)
   } finally {
@@ -86,7 +91,7 @@ test('a request without a body reads as no bytes', async () => {
 })
 
 test('a body announced as too large is refused before any of it is read or reserved', async () => {
-  budget = new BodyBudget(0)
+  budget = budgetOf(0)
   equal(await outcomeOf(await arrive(headOf(200_001))), 'body_too_large')
 })
 
@@ -109,7 +114,7 @@ test('a body that finds no room in the budget is refused with body_budget', asyn
 })
 
 test('a chunked body that grows past the room in the budget is refused and holds no more than it reserved', async () => {
-  budget = new BodyBudget(100_000)
+  budget = budgetOf(100_000)
   const incoming = await arrive(chunkedHead)
   const outcome = outcomeOf(incoming)
   for (let count = 0; count < 2; count += 1) caller.write(`c350\r\n${'x'.repeat(50_000)}\r\n`)
@@ -120,56 +125,81 @@ test('a compressed body is refused before it is read', async () => {
   equal(await outcomeOf(await arrive(headOf(5, 'Content-Encoding: gzip\r\n'))), 'encoded_body')
 })
 
-test('silence between two pieces ends in body_timeout after idleMs', async (t) => {
-  t.mock.timers.enable({ apis: ['setTimeout'] })
-  const incoming = await arrive(`${headOf(10)}123`)
+/** Reads under a mocked clock; `codeOf` is what came of it. */
+async function readMocked(t: TestContext, incoming: IncomingMessage, more: Partial<ReadLimits>) {
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] })
+  let code: string | undefined
   const held = budget.open()
-  const read = readBody(incoming, held, { ...limits, idleMs: 500 }, never).catch((error: unknown) => error)
-  await once(incoming, 'data')
-  t.mock.timers.tick(500)
-  const error = await read
-  held.release()
-  equal(error instanceof HearthError && error.code, 'body_timeout')
-})
-
-test('a body that trickles ends in body_timeout after totalMs', async (t) => {
-  t.mock.timers.enable({ apis: ['setTimeout'] })
-  const incoming = await arrive(headOf(10))
-  const read = readBody(incoming, budget.open(), { ...limits, idleMs: 1000, totalMs: 1500 }, never).catch(
-    (error: unknown) => error,
+  void readBody(incoming, held, { ...limits, ...more }, never).then(
+    () => settle('whole'),
+    (error: unknown) => settle(error instanceof HearthError ? error.code : String(error)),
   )
-  for (let count = 0; count < 2; count += 1) {
-    const piece = once(incoming, 'data')
-    caller.write('1')
-    await piece
-    t.mock.timers.tick(750)
+  const settle = (came: string) => {
+    code = came
+    held.release()
   }
-  const error = await read
-  equal(error instanceof HearthError && error.code, 'body_timeout')
-})
-
-test('every piece sets the deadline of silence anew, and only that one', async (t) => {
-  const incoming = await arrive(headOf(3))
-  // The mock timers of node:test ignore refresh(), so this test has its own.
-  const refreshed = new Map<number, number>()
-  t.mock.method(globalThis, 'setTimeout', (_callback: unknown, timeoutMs: number) => {
-    refreshed.set(timeoutMs, 0)
-    return { refresh: () => refreshed.set(timeoutMs, (refreshed.get(timeoutMs) ?? 0) + 1) }
-  })
-  const read = readBody(incoming, budget.open(), { ...limits, idleMs: 1000, totalMs: 1500 }, never)
-  for (const piece of '123') {
+  const piece = async (bytes: number) => {
     const seen = once(incoming, 'data')
-    caller.write(piece)
+    caller.write('1'.repeat(bytes))
     await seen
   }
-  equal((await read).toString(), '123')
-  deepEqual(
-    [...refreshed],
-    [
-      [1000, 3],
-      [1500, 0],
-    ],
-  )
+  const tick = async (ms: number) => {
+    t.mock.timers.tick(ms)
+    await new Promise((resolve) => setImmediate(resolve))
+    return code
+  }
+  return { piece, tick }
+}
+
+test('a body that comes slower than the pace over one idleMs ends in body_timeout, whatever it brought before', async (t) => {
+  const incoming = await arrive(headOf(10_000))
+  const { piece, tick } = await readMocked(t, incoming, { idleMs: 500, bytesPerSecondMin: 1000 })
+  await piece(4_000)
+  equal(await tick(500), undefined)
+  await piece(500)
+  equal(await tick(499), undefined)
+  equal(await tick(1), undefined)
+  await piece(499)
+  equal(await tick(500), 'body_timeout')
+})
+
+test('silence over one idleMs ends in body_timeout even where no pace is set', async (t) => {
+  const { piece, tick } = await readMocked(t, await arrive(headOf(10)), { idleMs: 500, bytesPerSecondMin: 0 })
+  await piece(1)
+  equal(await tick(500), undefined)
+  equal(await tick(500), 'body_timeout')
+})
+
+test('a body that keeps its pace but takes too long ends in body_timeout after totalMs', async (t) => {
+  const { piece, tick } = await readMocked(t, await arrive(headOf(10)), { idleMs: 1000, totalMs: 1500 })
+  await piece(1)
+  equal(await tick(1000), undefined)
+  await piece(1)
+  equal(await tick(499), undefined)
+  equal(await tick(1), 'body_timeout')
+})
+
+test('a large body, announced or not, holds about its own size, is the same byte for byte, and is gone when released', async () => {
+  const bytesMax = 8 * 1024 * 1024
+  const body = Buffer.from(Array.from({ length: 3_000_001 }, (_, at) => (at * 31 + (at >> 8)) & 0xff))
+  const chunked = Buffer.concat([Buffer.from(`${body.length.toString(16)}\r\n`), body, Buffer.from('\r\n0\r\n\r\n')])
+  for (const [head, sent] of [
+    [headOf(body.length), body],
+    [chunkedHead, chunked],
+  ] as const) {
+    budget = budgetOf(bytesMax)
+    const other = connect((server.address() as AddressInfo).port, '127.0.0.1')
+    other.write(head)
+    other.write(sent)
+    const [incoming] = (await once(server, 'request')) as [IncomingMessage, ServerResponse]
+    const held = budget.open()
+    const bytes = await withDeadline(readBody(incoming, held, { ...limits, bytesMax }, never), 3000, 'the body')
+    ok(bytes.equals(body))
+    ok(budget.bytesHeld >= body.length && budget.bytesHeld <= body.length + 2 * 256 * 1024, `${budget.bytesHeld}`)
+    held.release()
+    equal(bytes.length, 0)
+    other.destroy()
+  }
 })
 
 test('a caller who leaves in the middle of the body is client_gone', async () => {

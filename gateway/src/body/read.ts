@@ -1,17 +1,17 @@
 import type { IncomingMessage } from 'node:http'
 import { HearthError } from '../errors.ts'
+import { BodyBuffer, tooLarge } from './body-buffer.ts'
 import type { Reservation } from './budget.ts'
 
 export interface ReadLimits {
   readonly bytesMax: number
-  /** Longest silence between two pieces. */
+  /** Over so long a body must keep up its pace, on average. */
   readonly idleMs: number
+  /** The pace: a slower body is given up, since it holds its room from the start. */
+  readonly bytesPerSecondMin: number
   /** Longest time for the whole body. */
   readonly totalMs: number
 }
-
-/** First size of the buffer for a body that does not announce its length. */
-const chunkedBytes = 64 * 1024
 
 /**
  * Reads a whole request body into one buffer that is reserved before it is filled. Counts what arrives; an announced
@@ -29,28 +29,19 @@ export async function readBody(
   if (incoming.headers['content-encoding'] !== undefined) throw new HearthError('encoded_body')
   const announced = Number(incoming.headers['content-length'] ?? 0)
   if (announced > limits.bytesMax) throw tooLarge(limits.bytesMax)
-  const target = new GrowingBuffer(announced > 0 ? announced : chunkedBytes, held, limits.bytesMax)
+  const target = new BodyBuffer(announced, held, limits.bytesMax)
   await fill(incoming, target, limits, signal)
-  return target.bytes()
+  return target.finish()
 }
 
-function tooLarge(bytesMax: number): HearthError {
-  return new HearthError('body_too_large', {
-    message: `The body is larger than the ${bytesMax} bytes that are read here.`,
-  })
-}
-
-function fill(
-  incoming: IncomingMessage,
-  target: GrowingBuffer,
-  limits: ReadLimits,
-  signal: AbortSignal,
-): Promise<void> {
+function fill(incoming: IncomingMessage, target: BodyBuffer, limits: ReadLimits, signal: AbortSignal): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const idle = setTimeout(() => settle(new HearthError('body_timeout')), limits.idleMs)
+  const pace = setInterval(
+    keepPace(target, limits, () => settle(new HearthError('body_timeout'))),
+    limits.idleMs,
+  )
   const total = setTimeout(() => settle(new HearthError('body_timeout')), limits.totalMs)
   const onData = (chunk: Buffer) => {
-    idle.refresh()
     try {
       target.append(chunk)
     } catch (error) {
@@ -61,7 +52,7 @@ function fill(
   const onAbort = () => settle(signal.reason)
   const onGone = () => settle(new HearthError('client_gone'))
   const settle = (error: unknown) => {
-    clearTimeout(idle)
+    clearInterval(pace)
     clearTimeout(total)
     signal.removeEventListener('abort', onAbort)
     incoming.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
@@ -75,37 +66,13 @@ function fill(
   return promise
 }
 
-/** A buffer that is reserved as it grows and never holds more than its reservation. */
-class GrowingBuffer {
-  readonly #held: Reservation
-  readonly #bytesMax: number
-  #buffer: Buffer
-  #length = 0
-
-  constructor(bytes: number, held: Reservation, bytesMax: number) {
-    held.growTo(bytes)
-    this.#held = held
-    this.#bytesMax = bytesMax
-    this.#buffer = Buffer.allocUnsafeSlow(bytes)
-  }
-
-  append(chunk: Buffer): void {
-    const needed = this.#length + chunk.length
-    if (needed > this.#bytesMax) throw tooLarge(this.#bytesMax)
-    if (needed > this.#buffer.length) this.#grow(needed)
-    chunk.copy(this.#buffer, this.#length)
-    this.#length = needed
-  }
-
-  bytes(): Buffer {
-    return this.#buffer.subarray(0, this.#length)
-  }
-
-  #grow(needed: number): void {
-    const bytes = Math.min(Math.max(needed, this.#buffer.length * 2), this.#bytesMax)
-    this.#held.growTo(bytes)
-    const larger = Buffer.allocUnsafeSlow(bytes)
-    this.#buffer.copy(larger, 0, 0, this.#length)
-    this.#buffer = larger
+/** Asked every `idleMs`: gives up where less than the pace wants has arrived since it was asked last. */
+function keepPace(target: BodyBuffer, { idleMs, bytesPerSecondMin }: ReadLimits, giveUp: () => void): () => void {
+  // Silence is too slow whatever the pace.
+  const wanted = Math.max(1, (bytesPerSecondMin * idleMs) / 1000)
+  let before = 0
+  return () => {
+    if (target.length - before < wanted) giveUp()
+    before = target.length
   }
 }

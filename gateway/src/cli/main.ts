@@ -1,4 +1,4 @@
-import { ConfigError, loadConfig } from '../config.ts'
+import { ConfigError, type Limits, loadConfig } from '../config.ts'
 import { KeysFileError } from '../keys/keys-file.ts'
 import { runKeys } from './keys.ts'
 import { exitCode, type Terminal, UsageError } from './terminal.ts'
@@ -37,8 +37,16 @@ function checkConfig(args: readonly string[], terminal: Terminal): number {
   const shown = { ...config, engineApiKey: engineApiKey === undefined ? undefined : '(set)' }
   if (json) terminal.out(`${JSON.stringify(shown)}\n`)
   else
-    terminal.out(`The configuration is good: ${config.engines.length} engine(s), ${config.models.length} model(s).\n`)
+    terminal.out(
+      `The configuration is good: ${config.engines.length} engine(s), ${config.models.length} model(s).\n${describeLimits(config.limits)}`,
+    )
   return exitCode.ok
+}
+
+/** What the machine decides where the file does not. */
+function describeLimits({ bodyBytesInFlight, bodyBytesPerKey, connectionsMax }: Limits): string {
+  const mebibytes = (bytes: number) => `${Math.floor(bytes / 1024 / 1024)} MiB`
+  return `Bodies in flight: ${mebibytes(bodyBytesInFlight)}, of one key ${mebibytes(bodyBytesPerKey)}. Connections: ${connectionsMax}.\n`
 }
 
 function report(error: unknown, terminal: Terminal): number {

@@ -11,7 +11,9 @@ function openKeys() {
   const keyring: Pick<Keyring, 'identify'> = {
     identify: (text, nowMs) => {
       asked.push([text, nowMs])
-      return text === 'hk_good' ? { keyId: 'k1', keyName: 'test', mayUse: () => true } : undefined
+      return text === 'hk_good'
+        ? { keyId: 'k1', keyName: 'test', strictFields: false, cacheSalt: '', mayUse: () => true }
+        : undefined
     },
   }
   return { asked, keyring: { ...keyring, close: () => {} } }

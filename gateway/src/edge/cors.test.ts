@@ -31,7 +31,8 @@ const exposed = [
   'x-ratelimit-reset-requests',
   'x-ratelimit-reset-tokens',
 ]
-const table = new Map([['/a', new Set(['POST', 'GET'])]])
+const routes = new Map([['/a', { path: '/a', methods: new Set(['POST', 'GET']) }]])
+const table = { find: (path: string) => routes.get(path) }
 const page = 'https://a.example'
 
 function openCors(origins: readonly string[]) {

@@ -44,11 +44,16 @@ const saltedKinds: ReadonlySet<BodyKind> = new Set(['chat', 'completions'])
 export function inference(deps: InferenceDeps, kind: BodyKind, path: string) {
   return async (c: AppContext): Promise<Response> => {
     const request = c.get('request')
-    const held = deps.budget.open()
+    const held = deps.budget.open(request.caller?.keyId)
     if (deps.engines.all.some(({ upstream }) => upstream.viaMesh)) deps.status.arrived()
     try {
       const { limits, timeouts } = deps.config
-      const readLimits = { bytesMax: limits.bodyBytesMax, idleMs: timeouts.bodyIdleMs, totalMs: timeouts.bodyTotalMs }
+      const readLimits = {
+        bytesMax: limits.bodyBytesMax,
+        bytesPerSecondMin: limits.bodyBytesPerSecondMin,
+        idleMs: timeouts.bodyIdleMs,
+        totalMs: timeouts.bodyTotalMs,
+      }
       const bytes = await readBody(c.env.incoming, held, readLimits, request.abort.signal)
       request.log['bytesIn'] = bytes.length
       const checked = await check(deps, request, kind, bytes)

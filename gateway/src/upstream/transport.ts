@@ -8,6 +8,7 @@ import { classify } from './classify.ts'
 import { createConnector } from './connector.ts'
 import { Gate } from './gate.ts'
 import { Opener, type OpenOptions } from './open.ts'
+import { sliceBody } from './slices.ts'
 import { type Carried, type TunnelDispatch, Tunnels } from './tunnels.ts'
 
 /** The way to one engine: a pool of connections over its road. */
@@ -87,7 +88,7 @@ export function createUpstream(engine: EngineConfig, road: Road): Upstream {
           path: request.path,
           method: 'POST',
           headers: request.headers,
-          body: request.body.length === 1 ? (request.body[0] ?? null) : request.body,
+          body: sliceBody(request.body),
           headersTimeout: request.firstByteMs,
           bodyTimeout: request.idleMs,
           signal: request.signal,
