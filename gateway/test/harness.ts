@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { withDeadline } from './deadline.ts'
+import { swapArgs, swapVariable } from './mutation/swap.ts'
 
 /** One line of the gateway's log. */
 export type LogRecord = Readonly<Record<string, unknown>>
@@ -130,9 +131,10 @@ async function startIn(folder: string, options: GatewayOptions): Promise<Gateway
     HEARTH_LOG: 'json',
     HEARTH_ADMIN_ADDR: '127.0.0.1:0',
     HEARTH_MESH_STATUS_URL: 'off',
+    [swapVariable]: process.env[swapVariable],
     ...options.env,
   })
-  const child = spawn(process.execPath, [entry], { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...swapArgs(), entry], { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const output = readOutput(child)
   const ending = watchEnd(child)
   try {

@@ -270,13 +270,13 @@ for (const [what, first] of [
     await closed
   })
 
-test('a refused caller who has sent everything is closed at once', async (t) => {
-  await using door = await openDoorway(() => {})
+test('a caller who has sent everything and gets its last answer is closed at once', async (t) => {
+  await using door = await openDoorway((_, outgoing) => outgoing.writeHead(200, { connection: 'close' }).end('in'))
   const socket = door.accepted()
   const client = await door.open()
   t.mock.timers.enable({ apis: ['setTimeout'] })
-  await client.write(odd)
-  await client.readUntil('"code":')
+  await client.write(get)
+  await client.readUntil('\r\n0\r\n')
   await (await socket).closed
 })
 

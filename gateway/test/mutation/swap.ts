@@ -34,3 +34,8 @@ export function swapEnv(swap: Swap | undefined): NodeJS.ProcessEnv {
   delete env[swapVariable]
   return swap === undefined ? env : { ...env, [swapVariable]: JSON.stringify(swap) }
 }
+
+/** What a process that is started by a test needs in order to read the swap of the test. */
+export function swapArgs(): readonly string[] {
+  return process.env[swapVariable] === undefined ? [] : ['--import', swapHook]
+}
