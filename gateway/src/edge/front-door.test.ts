@@ -72,10 +72,12 @@ test('a listed page may read why its request was refused, also where the bytes a
 })
 
 test('bytes that are no HTTP have their codes: no head in time, a head too long, chunks with extensions, the rest', async () => {
-  await using door = await openDoorway(openListener().listener, takeNotes(), 50)
+  const notes = takeNotes()
+  await using impatient = await openDoorway(openListener().listener, notes, 50)
+  await using door = await openDoorway(openListener().listener, notes)
   const chunks = 'POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n'
   const answers = [
-    await door.say('GET /a HTTP/1.1\r\nHost: '),
+    await impatient.say('GET /a HTTP/1.1\r\nHost: '),
     await door.say(`GET /a HTTP/1.1\r\nHost: a\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`),
     await door.say(`${chunks}1;${'x'.repeat(20_000)}\r\na\r\n0\r\n\r\n`),
     await door.say('\x16\x03\x01\x02\r\n\r\n'),
@@ -131,6 +133,8 @@ test('only the word 100-continue is an expectation that is met, and it goes out 
   const client = await door.open()
   await client.write(head('100-continue'))
   await withDeadline(came.promise, 2_000, 'the request is let in')
+  // A whole exchange later, whatever was written to the first caller has arrived.
+  equal((await door.say(odd)).code, 'bad_header')
   equal(client.peek().length, 0)
   bodies[0]?.()
   equal((await client.readHead()).status, 100)
@@ -179,6 +183,7 @@ test('answers come in the order of their requests, a refusal in its turn', async
   await client.write(get + odd)
   const outgoing = await withDeadline(waiting.promise, 2_000, 'the first request')
   await door.record(1)
+  equal((await door.say(odd)).code, 'bad_header')
   equal(client.peek().length, 0)
   outgoing.end('first')
   equal((await readAnswer(client)).text, 'first')
