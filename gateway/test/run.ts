@@ -1,6 +1,7 @@
 import { existsSync, globSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { readParts, requirePart } from '../dev/parts.ts'
+import { mutants, sabotage } from './proof.ts'
 import {
   addUp,
   check,
@@ -15,9 +16,11 @@ import {
 
 const help = `npm test [-- --quick] [-- --only STAGE[,STAGE]]
 
-Stages, in order: check, go, unit, build, wire, chain, page, hostile, bundle, mesh, race, setup.
+Stages, in order: check, go, unit, build, wire, chain, page, hostile, sabotage, mutants, bundle, mesh, race, setup.
 --quick leaves out:
   hostile the long attacks on the edge: thousands of broken requests and answers, floods, slow callers
+  sabotage  the controls of the edge taken away one by one: the tests that guard them must turn red
+  mutants a sample of small mistakes in the code of the edge, of which the unit tests must see four fifths
   bundle  the same end-to-end tests on the bundle
   mesh    a real headscale and Tailscale's own programs, half a minute, and four more where they must be built
   race    the Go tests under the race detector: one minute, and two more the first time
@@ -61,6 +64,8 @@ function stages(): readonly Stage[] {
       run: () => nodeTests(files(['gateway/test/*.hostile.test.ts']), { HEARTH_TEST_ENTRY: source }, 1),
       slow: true,
     },
+    { name: 'sabotage', run: sabotage, slow: true },
+    { name: 'mutants', run: mutants, slow: true },
     { name: 'bundle', run: () => nodeTests(files([...wireTests, ...chainTests]), onBundle, 1), slow: true },
     { name: 'mesh', run: meshTests, slow: true },
     {

@@ -151,7 +151,8 @@ function describeFailure(error: Error): string {
   return cause.stack ?? String(cause)
 }
 
-function report(tally: Tally, outcome: 'pass' | 'fail' | 'skip', name: string, text = ''): void {
+/** Counts one test and prints its line, and `text` where it did not pass. */
+export function report(tally: Tally, outcome: 'pass' | 'fail' | 'skip', name: string, text = ''): void {
   if (outcome === 'pass') tally.passed += 1
   if (outcome === 'fail') tally.failed += 1
   if (outcome === 'skip') tally.skipped += 1
