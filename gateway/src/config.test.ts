@@ -38,7 +38,13 @@ test('the smallest file and one variable are enough; all else has its default', 
       cors: { origins: [] },
     },
   )
-  deepEqual(limits, { bodyBytesMax: 31_457_280, bodyBytesInFlight: 268_435_456, queueMax: 64, connectTries: 4 })
+  deepEqual(limits, {
+    bodyBytesMax: 31_457_280,
+    bodyBytesInFlight: 268_435_456,
+    answerBytesMax: 268_435_456,
+    queueMax: 64,
+    connectTries: 4,
+  })
   ok(timeouts.drainMs < 9500 && timeouts.totalMs < 3_600_000)
 })
 
@@ -50,7 +56,7 @@ models:
   - { id: Org/Model-7B:q4, engine: gpu, served: other, aliases: [fast], context: 4096,
       vision: { coordinates: relative-1000, factor: 32, minPixels: 1, maxPixels: 2, maxSide: 3 } }
 cors: { origins: ['*', 'https://me.example'] }
-limits: { bodyBytesMax: 10, bodyBytesInFlight: 20, queueMax: 0, connectTries: 1 }
+limits: { bodyBytesMax: 10, bodyBytesInFlight: 20, answerBytesMax: 30, queueMax: 0, connectTries: 1 }
 timeouts: { connectMs: 1, drainMs: 9000, totalMs: 2147483647 }
 `),
   )
@@ -60,7 +66,7 @@ timeouts: { connectMs: 1, drainMs: 9000, totalMs: 2147483647 }
     { id: 'Org/Model-7B:q4', engine: 'gpu', served: 'other', aliases: ['fast'], context: 4096, vision },
   ])
   deepEqual(cors.origins, ['*', 'https://me.example'])
-  deepEqual(limits, { bodyBytesMax: 10, bodyBytesInFlight: 20, queueMax: 0, connectTries: 1 })
+  deepEqual(limits, { bodyBytesMax: 10, bodyBytesInFlight: 20, answerBytesMax: 30, queueMax: 0, connectTries: 1 })
   deepEqual([timeouts.connectMs, timeouts.drainMs, timeouts.totalMs, timeouts.queueMs], [1, 9000, 2147483647, 60_000])
 })
 

@@ -86,5 +86,5 @@ function field(value: unknown, key: string): unknown {
 }
 
 function tidy(message: string): string {
-  return message.replace(/[A-Za-z0-9+/=]{200,}/g, '…').slice(0, messageCharsMax)
+  return message.replace(/[A-Za-z0-9+/=]+/g, (run) => (run.length < 200 ? run : '…')).slice(0, messageCharsMax)
 }
