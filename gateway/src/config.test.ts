@@ -44,6 +44,7 @@ test('the smallest file and one variable are enough; all else has its default', 
     bodyBytesInFlight: 100_000_000,
     bodyBytesPerKey: 75_000_000,
     bodyBytesPerSecondMin: 8192,
+    answerBytesMax: 268_435_456,
     connectionsMax: 500,
     queueMax: 64,
     connectTries: 4,
@@ -60,7 +61,7 @@ models:
       vision: { coordinates: relative-1000, factor: 32, minPixels: 1, maxPixels: 2, maxSide: 3 } }
   - { id: vectors, engine: gpu, task: embed }
 cors: { origins: ['*', 'https://me.example'] }
-limits: { bodyBytesMax: 10, bodyBytesInFlight: 20, bodyBytesPerKey: 15, bodyBytesPerSecondMin: 0, connectionsMax: 7, queueMax: 0, connectTries: 1 }
+limits: { bodyBytesMax: 10, bodyBytesInFlight: 20, bodyBytesPerKey: 15, bodyBytesPerSecondMin: 0, answerBytesMax: 30, connectionsMax: 7, queueMax: 0, connectTries: 1 }
 timeouts: { connectMs: 1, drainMs: 9000, totalMs: 2147483647 }
 `),
   )
@@ -77,6 +78,7 @@ timeouts: { connectMs: 1, drainMs: 9000, totalMs: 2147483647 }
     bodyBytesInFlight: 20,
     bodyBytesPerKey: 15,
     bodyBytesPerSecondMin: 0,
+    answerBytesMax: 30,
     connectionsMax: 7,
     queueMax: 0,
     connectTries: 1,

@@ -349,9 +349,14 @@ function show(value: unknown): string {
   if (value === undefined) return 'not set'
   if (value !== null && typeof value === 'object') return Array.isArray(value) ? 'a list' : 'a section'
   return JSON.stringify(value)
-    .replace(/\/\/[^"\s]*@/g, '//…@')
+    .replace(/[^"\s]+/g, withoutUser)
     .replace(/\?[^"]*/, '?…')
     .slice(0, 120)
+}
+
+function withoutUser(text: string): string {
+  const [from, to] = [text.indexOf('//'), text.lastIndexOf('@')]
+  return from >= 0 && to > from ? `${text.slice(0, from)}//…${text.slice(to)}` : text
 }
 
 function valueAt(document: unknown, path: readonly PropertyKey[]): unknown {

@@ -105,7 +105,7 @@ const engineNames: readonly string[] = [
     'Age',
     'Expires',
   ],
-  ...['Strict-Transport-Security', 'Clear-Site-Data', 'Content-Security-Policy', 'Cache-Control', 'Vary', 'Trailer'],
+  ...['Strict-Transport-Security', 'Clear-Site-Data', 'Content-Security-Policy', 'Cache-Control', 'Vary'],
 ]
 
 describe('R06 headers', () => {

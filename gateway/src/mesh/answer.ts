@@ -54,7 +54,8 @@ function mayBecomeHead(answer: Buffer): boolean {
 }
 
 function header(head: string, name: string): string | undefined {
-  return new RegExp(`^${name}: *(.*?) *\\r?$`, 'im').exec(head)?.[1]
+  const line = head.split('\n').find((text) => text.toLowerCase().startsWith(`${name}:`))
+  return line?.slice(name.length + 1).trim()
 }
 
 function readId(head: string): string | undefined {
