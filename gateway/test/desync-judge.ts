@@ -59,6 +59,11 @@ export function findDifferingHashes(verdicts: readonly Verdict[]): string[] {
   return [...byNonce].flatMap(([nonce, found]) => (found.size === 1 ? [] : [`${nonce} has ${found.size} hashes`]))
 }
 
+/** Whether the request would be served: its body is JSON, and no piece of something else. */
+export function isServable({ body }: Seen): boolean {
+  return Object.keys(parseObject(body)).length > 0
+}
+
 /** What one origin took for requests, by case: their nonces with the hashes of their bodies. */
 export function readingsOf(seen: readonly Seen[]): ReadonlyMap<number, string> {
   const readings = new Map<number, string[]>()

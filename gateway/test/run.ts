@@ -12,14 +12,16 @@ import {
   provideParts,
   type Stage,
   type Tally,
+  tryPart,
 } from './stages.ts'
 
 const help = `npm test [-- --quick] [-- --only STAGE[,STAGE]]
 
 Stages, in order: check, go, unit, build, wire, chain, page, hostile, sabotage, mutants, bundle, mesh, race, setup.
 --quick leaves out:
-  hostile the long attacks on the edge: thousands of broken requests and answers, floods, slow callers
-  sabotage  the controls of the edge taken away one by one: the tests that guard them must turn red
+  hostile the long attacks on the edge: thousands of broken requests and answers, floods, slow callers,
+          and five servers of other people (half a minute the first time) that say what the gateway sent them
+  sabotage the controls of the edge taken away one by one: the tests that guard them must turn red
   mutants a sample of small mistakes in the code of the edge, of which the unit tests must see four fifths
   bundle  the same end-to-end tests on the bundle
   mesh    a real headscale and Tailscale's own programs, half a minute, and four more where they must be built
@@ -59,11 +61,7 @@ function stages(): readonly Stage[] {
     { name: 'wire', run: () => nodeTests(files(wireTests), { HEARTH_TEST_ENTRY: source }) },
     { name: 'chain', run: () => nodeTests(files(chainTests), { HEARTH_TEST_ENTRY: source }, 1) },
     { name: 'page', run: () => nodeTests(files(['client-web/e2e/*.e2e.test.ts']), {}, 1) },
-    {
-      name: 'hostile',
-      run: () => nodeTests(files(['gateway/test/*.hostile.test.ts']), { HEARTH_TEST_ENTRY: source }, 1),
-      slow: true,
-    },
+    { name: 'hostile', run: hostileTests, slow: true },
     { name: 'sabotage', run: sabotage, slow: true },
     { name: 'mutants', run: mutants, slow: true },
     { name: 'bundle', run: () => nodeTests(files([...wireTests, ...chainTests]), onBundle, 1), slow: true },
@@ -79,6 +77,19 @@ function stages(): readonly Stage[] {
       slow: true,
     },
   ]
+}
+
+/** The attacks on the edge. Where this machine can have them, other people's servers stand behind it and say what they saw. */
+async function hostileTests(): Promise<Tally> {
+  const env: Record<string, string> = { HEARTH_TEST_ENTRY: source }
+  const tallies: Tally[] = []
+  for (const name of ['nginx', 'haproxy', 'apache', 'caddy', 'uvicorn'] as const) {
+    const { tally, problem } = await tryPart(name)
+    tallies.push(tally)
+    if (problem === undefined) env[`HEARTH_${name.toUpperCase()}`] = requirePart(readParts(), name)
+    else env['HEARTH_ORIGINS_MISSING'] = problem
+  }
+  return addUp([...tallies, await nodeTests(files(['gateway/test/*.hostile.test.ts']), env, 1)])
 }
 
 /** What needs other people's programs: a headscale, and the Tailscale that some keep beside the gateway. */

@@ -88,6 +88,15 @@ export async function provideParts(names: readonly string[]): Promise<Tally> {
   return tally
 }
 
+/** Makes a part ready that not every machine can have; where it cannot, that is skipped, and `problem` says why. */
+export async function tryPart(name: string): Promise<{ readonly tally: Tally; readonly problem: string | undefined }> {
+  const { code, text } = await outputOf([process.execPath, 'gateway/dev/setup.mjs', name], '.')
+  const tally = { passed: 0, failed: 0, skipped: 0 }
+  const problem = code === 0 ? undefined : text.split('set-up failed. ').at(-1)?.trim()
+  report(tally, problem === undefined ? 'pass' : 'skip', `set up ${name}`, problem)
+  return { tally, problem }
+}
+
 export function addUp(tallies: readonly Tally[]): Tally {
   const total = { passed: 0, failed: 0, skipped: 0 }
   for (const tally of tallies) for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += tally[key]
@@ -125,6 +134,8 @@ export async function nodeTests(
     const events = run({ files: [...files], concurrency, timeout: timeoutMs })
     for await (const { type, data } of events) {
       if (type === 'test:stdout' || type === 'test:stderr') process.stdout.write(indent(data.message))
+      // The figures of a test; without a file it is node:test's own sum.
+      if (type === 'test:diagnostic' && data.file !== undefined) process.stdout.write(indent(data.message))
       if (type !== 'test:pass' && type !== 'test:fail') continue
       // A suite fails with its tests, which speak for themselves, or by a hook, which only it reports.
       if (data.details.type === 'suite' && !isHookFailure(type, data.details)) continue

@@ -35,7 +35,9 @@ export class CommandError extends Error {
  */
 export function runCommand(command, args, { cwd, env, signal, timeoutMs = 30 * 60_000 } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, env, signal, timeout: timeoutMs, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(command, args, { cwd, env, signal, stdio: ['ignore', 'pipe', 'pipe'] })
+    // Not spawn's own `timeout`: where the command is not found, its timer would keep this program alive.
+    const timer = setTimeout(() => child.kill(), timeoutMs)
     let stdout = ''
     let tail = ''
     child.stdout.setEncoding('utf8').on('data', (text) => {
@@ -46,10 +48,12 @@ export function runCommand(command, args, { cwd, env, signal, timeoutMs = 30 * 6
       tail = (tail + text).slice(-tailBytesMax)
     })
     child.on('error', (error) => {
+      clearTimeout(timer)
       const notFound = /** @type {NodeJS.ErrnoException} */ (error).code === 'ENOENT'
       reject(signal?.aborted ? error : new CommandError(`${command}: ${error.message}`, tail, { notFound }))
     })
     child.on('close', (code, signalName) => {
+      clearTimeout(timer)
       if (code === 0) return resolve(stdout)
       const ended = signalName === null ? `ended with status ${code}` : `was ended by ${signalName}`
       reject(new CommandError(`${[command, ...args].join(' ')} ${ended}`, tail))
