@@ -31,7 +31,7 @@ const tool: Schema = {
 
 const toolChoice: Schema = {
   type: ['string', 'object', 'null'],
-  pattern: '^(?:none|auto|required)$',
+  enum: ['none', 'auto', 'required', null],
   properties: {
     type: { type: 'string', enum: ['function'] },
     function: { type: 'object', properties: { name: functionName }, required: ['name'] },

@@ -34,13 +34,13 @@ export interface BodyScan {
 export interface ScanOptions {
   /** For how long a body is read before other work gets its turn. */
   readonly turnMs?: number
-  /** Monotonic. */
+  /** Monotonic; asked once a slice. */
   readonly now?: () => number
+  readonly sliceBytes?: number
   readonly signal?: AbortSignal | undefined
 }
 
-/** How much is read before the clock is asked. */
-const sliceBytes = 16 * 1024
+const sliceBytesDefault = 16 * 1024
 const turnMsDefault = 2
 const fieldBytesMax = 64 * 1024
 const nameBytesMax = 256
@@ -57,7 +57,7 @@ const escapeBytes = 6
  * `schema` lets through. Throws `invalid_json` and the refusals of the schema.
  */
 export async function scanBody(bytes: Buffer, schema: Schema, options: ScanOptions = {}): Promise<BodyScan> {
-  const { turnMs = turnMsDefault, now = () => performance.now(), signal } = options
+  const { turnMs = turnMsDefault, now = () => performance.now(), sliceBytes = sliceBytesDefault, signal } = options
   const walk = new Walk(bytes)
   const steps = walk.run(schema)
   let turnEndsAt = now() + turnMs
@@ -84,10 +84,10 @@ export function parseSpan(bytes: Buffer, span: Span): unknown {
   return JSON.parse(bytes.toString('utf8', span.start, span.end))
 }
 
-/** The place near `end` where no character is cut in two. */
+/** The place from `end` on where no character is cut in two. */
 function endOfSlice(bytes: Buffer, end: number): number {
-  if (end >= bytes.length) return bytes.length
-  for (let at = end; at > end - 4; at -= 1) {
+  for (let at = end; at < end + 4; at += 1) {
+    if (at >= bytes.length) return bytes.length
     if (((bytes[at] ?? 0) & 0xc0) !== 0x80) return at
   }
   return end
@@ -158,7 +158,7 @@ class Walk extends Lexer {
     this.descend()
     if (!this.isClosed()) yield* this.#members(schema, seen, cuts)
     for (const name of schema.required ?? []) {
-      if (!seen.includes(name)) throw this.#missing(schema, name)
+      if (!seen.some((one) => engineName(schema, one) === name)) throw this.#missing(schema, name)
     }
     if (isUnwrapped) this.#unwrap(start)
   }
@@ -181,7 +181,7 @@ class Walk extends Lexer {
         while (!this.passValue()) yield
         this.#noteDropped(schema, name, valueStart)
       } else {
-        this.#noteSeen(inner, name, seen, start)
+        this.#noteSeen(schema, name, seen, start)
         if (this.#isAtContainer()) yield* this.#container(inner)
         else {
           if (!this.#openScalar()) while (!this.closeString()) yield
@@ -230,21 +230,24 @@ class Walk extends Lexer {
     this.#noted.set(parent, (noted ?? new Set()).add(name))
   }
 
-  #noteSeen({ policy }: Schema, name: string, seen: string[], keyStart: number): void {
-    const engineName = policy?.aliasOf ?? name
-    if (!seen.includes(engineName)) seen.push(engineName)
-    else if (seen.includes(name)) throw invalid(`has the key "${nameOf(this.#path)}" twice`, keyStart)
-    else throw wrong(this.#path, `stands beside "${engineName}", which is the same; wants one of them`)
+  /** Notes a key that is kept; one that stands twice, under whatever name, is read by some from the first place. */
+  #noteSeen(parent: Schema, name: string, seen: string[], keyStart: number): void {
+    if (seen.includes(name)) throw invalid(`has the key "${nameOf(this.#path)}" twice`, keyStart)
+    const twin =
+      this.depth > 1 ? undefined : seen.find((other) => engineName(parent, other) === engineName(parent, name))
+    if (twin !== undefined) throw wrong(this.#path, `stands beside "${twin}", which is the same; wants one of them`)
+    seen.push(name)
   }
 
-  #noteKept(parent: Schema, { policy }: Schema, name: string, start: number): void {
+  #noteKept(parent: Schema, schema: Schema, key: string, start: number): void {
     const value = { start, end: this.at }
-    if (parent.policy?.unwrap === name) this.#unwrapped = value
+    if (parent.policy?.unwrap === key) this.#unwrapped = value
     if (this.depth > 1) return
-    if (policy?.large !== true) this.#checkSize(start)
+    if (schema.policy?.large !== true) this.#checkSize(start)
     const cuts = this.#cuts.sort((one, other) => one.start - other.start)
     this.#cuts = []
-    this.#kept.set(policy?.aliasOf ?? name, { name: policy?.aliasOf ?? name, value, cuts })
+    const name = engineName(parent, key)
+    this.#kept.set(name, { name, value, cuts })
   }
 
   /** Of the object that was just walked over, leaves the one value that the engine wants in its place. */
@@ -314,17 +317,17 @@ class Walk extends Lexer {
 
   #checkString(schema: Schema, start: number): void {
     this.#checkType(schema, 'string', start)
-    const { enum: choices, pattern, minLength = 0, maxLength = Number.MAX_SAFE_INTEGER, policy } = schema
+    const { enum: choices, minLength = 0, maxLength = Number.MAX_SAFE_INTEGER, policy } = schema
     const bytes = this.at - start - 2
     if (policy?.holds === 'picture') {
       checkPictureUrl(this.bytes, start, this.at, this.#path)
       this.#pictures.push({ start, end: this.at })
     }
     if (bytes < minLength || bytes > maxLength * escapeBytes) throw wrongValue(this.#path, schema, this.#shown(start))
-    if (choices === undefined && pattern === undefined && policy?.holds !== 'json-text' && bytes <= maxLength) return
+    if (choices === undefined && policy?.holds !== 'json-text' && bytes <= maxLength) return
     const text = this.#text(start)
-    const isChosen = choices?.includes(text) !== false && (pattern === undefined || new RegExp(pattern).test(text))
-    if (!isChosen || text.length > maxLength) throw wrongValue(this.#path, schema, this.#shown(start))
+    if (choices?.includes(text) === false || text.length > maxLength)
+      throw wrongValue(this.#path, schema, this.#shown(start))
     if (policy?.holds === 'json-text' && isTextDeeper(text, depthMax))
       throw wrong(this.#path, `is nested deeper; wants at most ${depthMax} levels of objects and lists`)
   }
@@ -370,6 +373,10 @@ class Walk extends Lexer {
     if (this.escaped && end - start <= nameBytesMax * escapeBytes) return this.#text(start - 1)
     return this.bytes.toString('latin1', start, Math.min(end, start + nameBytesMax))
   }
+}
+
+function engineName({ properties }: Schema, key: string): string {
+  return properties?.[key]?.policy?.aliasOf ?? key
 }
 
 function isNumber(schema: Schema, value: number): boolean {

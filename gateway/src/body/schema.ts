@@ -4,7 +4,7 @@ export type JsonType = 'null' | 'boolean' | 'integer' | 'number' | 'string' | 'a
 
 /**
  * What a value may be: a JSON Schema of the few words that the gateway checks, and `policy`, which stands beside JSON
- * Schema and is left out where a schema is shown to callers. As in JSON Schema a word binds only the values of its type.
+ * Schema and is left out where a schema is shown to callers. A word binds only the values of its type; `enum` binds strings, true, false and null.
  *
  * Of an object, the keys of `properties` pass. Any other key is dropped and named; with `additionalProperties: false` it
  * is refused as forbidden, with a schema there it is kept and checked, and `true` keeps whatever stands there.
@@ -17,8 +17,6 @@ export interface Schema {
   readonly maximum?: number
   readonly minLength?: number
   readonly maxLength?: number
-  /** Binds strings only, as all words do but `enum`. */
-  readonly pattern?: string
   readonly items?: Schema
   readonly minItems?: number
   readonly maxItems?: number
