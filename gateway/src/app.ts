@@ -4,6 +4,7 @@ import { Hono } from 'hono'
 import type { Admission } from './admission.ts'
 import type { BodyBudget } from './body/budget.ts'
 import type { BodyKind } from './body/fields.ts'
+import { Turns } from './body/turns.ts'
 import type { Config } from './config.ts'
 import { authenticate } from './edge/authenticate.ts'
 import type { Connections } from './edge/connections.ts'
@@ -70,13 +71,14 @@ function createHandlers(
   table: RouteTable,
 ): Record<CallerRoute['handler'], (route: CallerRoute) => Handler> {
   const { config, engines, admission, budget, inFlight, status, meters, log, now } = deps
+  const turns = new Turns()
   const probePath = engineRoutes.find(({ use }) => use === 'probe')?.path ?? '/v1/models'
   const probeOptions = { path: probePath, timeoutMs: config.timeouts.probeMs, freshMs: 1_000, answeredMs: 10_000, now }
   const probes = new Map(engines.all.map((engine) => [engine.config.name, new Probe(engine, probeOptions)]))
   const document = describeApi()
   const createdS = Math.floor(deps.wallMs() / 1000)
   const infer = (kind: BodyKind) => (route: CallerRoute) =>
-    inference({ config, engines, admission, budget, probes, meters, status, now }, kind, route.path)
+    inference({ config, engines, admission, budget, turns, probes, meters, status, now }, kind, route.path)
   const modelName = ({ env }: AppContext) => table.find(rawPath(env.incoming.url ?? ''))?.modelName
   return {
     chat: infer('chat'),

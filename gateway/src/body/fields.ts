@@ -2,6 +2,7 @@ import { HearthError } from '../errors.ts'
 import { type BodyKind, bodySchemas } from './kinds.data.ts'
 import { type KeptField, parseSpan, type Span, scanBody } from './scan.ts'
 import { cutOut } from './splice.ts'
+import type { Turns } from './turns.ts'
 
 export type { BodyKind } from './kinds.data.ts'
 
@@ -24,6 +25,8 @@ export interface ReadFieldsOptions {
   readonly strictFields: boolean
   /** Ends the reading of a long body between two slices of it. */
   readonly signal?: AbortSignal
+  /** Shared by all bodies that are read at once, so that together they give way to other work. */
+  readonly turns?: Turns
 }
 
 /**
@@ -34,9 +37,9 @@ export interface ReadFieldsOptions {
 export async function readFields(
   bytes: Buffer,
   kind: BodyKind,
-  { strictFields, signal }: ReadFieldsOptions,
+  { strictFields, signal, turns }: ReadFieldsOptions,
 ): Promise<InferenceFields> {
-  const { kept, dropped, pictures } = await scanBody(bytes, bodySchemas[kind], { signal })
+  const { kept, dropped, pictures } = await scanBody(bytes, bodySchemas[kind], { signal, turns })
   if (strictFields && dropped.length > 0) throw unknownFields(dropped)
   const read = (name: string) => readValue(bytes, kept.get(name))
   const model = read('model')

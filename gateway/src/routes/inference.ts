@@ -3,6 +3,7 @@ import type { Admission } from '../admission.ts'
 import type { BodyBudget } from '../body/budget.ts'
 import { type BodyKind, readFields, rebuildBody } from '../body/fields.ts'
 import { readBody } from '../body/read.ts'
+import type { Turns } from '../body/turns.ts'
 import type { Config, EngineConfig } from '../config.ts'
 import type { AppContext, RequestState } from '../edge/request.ts'
 import { fixOf, HearthError } from '../errors.ts'
@@ -22,6 +23,7 @@ export interface InferenceDeps {
   readonly engines: Engines
   readonly admission: Admission
   readonly budget: BodyBudget
+  readonly turns: Turns
   readonly probes: ReadonlyMap<string, Probe>
   readonly meters: Meters
   readonly status: MeshStatus
@@ -73,7 +75,8 @@ async function check(
   bytes: Buffer,
 ): Promise<InferenceRequest> {
   const { caller, abort } = request
-  const fields = await readFields(bytes, kind, { strictFields: caller?.strictFields === true, signal: abort.signal })
+  const strictFields = caller?.strictFields === true
+  const fields = await readFields(bytes, kind, { strictFields, signal: abort.signal, turns: deps.turns })
   const dropped = fields.dropped.join(', ')
   if (dropped !== '') request.headers['x-hearth-dropped-fields'] = dropped
   const route = chooseModel(deps.engines, caller, kind, fields.model)

@@ -92,7 +92,9 @@ test('what only the gateway knows of a field is said in the words of JSON Schema
     type: 'string',
     pattern: '^data:image/(png|jpeg|jpg|webp);base64,',
   })
-  deepEqual(toJsonSchema({ type: 'string', pattern: '^(?:none|auto)$' }), { type: 'string', enum: ['none', 'auto'] })
+  deepEqual(toJsonSchema({ type: ['string', 'object', 'null'], enum: ['none', 'auto'] }), {
+    anyOf: [{ type: 'string', enum: ['none', 'auto'] }, { type: 'object' }],
+  })
   deepEqual(
     toJsonSchema({
       type: 'object',

@@ -30,7 +30,7 @@ const pictureUrl = '^data:image/(png|jpeg|jpg|webp);base64,'
 
 /** What the gateway checks a value by, in JSON Schema alone: what stands in `policy` is said in its words. */
 export function toJsonSchema(schema: Schema): JsonSchema {
-  const types = [schema.type].flat()
+  const types = [schema.type].flat().filter((type) => isPossible(schema, type))
   const described = schema.description === undefined ? {} : { description: schema.description }
   const variants = types.map((type) => variantOf(schema, type))
   const [first] = variants
@@ -53,11 +53,15 @@ function variantOf(schema: Schema, type: JsonType): JsonSchema {
   return { type, ...listed, ...given({ minLength, maxLength }), ...textWords(schema) }
 }
 
-function textWords({ pattern, policy }: Schema): JsonSchema {
+function textWords({ policy }: Schema): JsonSchema {
   if (policy?.holds === 'picture') return { pattern: pictureUrl }
-  const [, words] = /^\^\(\?:([\w|]+)\)\$$/.exec(pattern ?? '') ?? []
-  if (words !== undefined) return { enum: words.split('|') }
-  return { ...given({ pattern }), ...(policy?.holds === 'json-text' ? { description: 'JSON as a text.' } : {}) }
+  return policy?.holds === 'json-text' ? { description: 'JSON as a text.' } : {}
+}
+
+/** Whether a value of the type can fit at all: `enum` binds texts, true, false and null. */
+function isPossible({ enum: values }: Schema, type: JsonType): boolean {
+  if (values === undefined || !['string', 'boolean', 'null'].includes(type)) return true
+  return values.some((value) => typeOf(value) === type)
 }
 
 function objectWords({
