@@ -22,6 +22,8 @@ export interface GatewayOptions {
   env?: Readonly<Record<string, string | undefined>>
   /** Default `HEARTH_TEST_ENTRY`, else `gateway/src/main.ts`. */
   entry?: string
+  /** A command that starts the gateway as its last arguments, such as one that lowers a limit first. */
+  wrapper?: readonly string[]
   /** Default `HEARTH_TEST_CLI`, else `gateway/src/cli/main.ts`. */
   cli?: string
   readyMs?: number
@@ -131,7 +133,8 @@ async function startIn(folder: string, options: GatewayOptions): Promise<Gateway
     HEARTH_MESH_STATUS_URL: 'off',
     ...options.env,
   })
-  const child = spawn(process.execPath, [entry], { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const [program = process.execPath, ...args] = [...(options.wrapper ?? []), process.execPath, entry]
+  const child = spawn(program, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const output = readOutput(child)
   const ending = watchEnd(child)
   try {
