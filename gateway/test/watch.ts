@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { nowMs } from './deadline.ts'
 import type { Gateway } from './harness.ts'
 import { exchangeRaw } from './raw-client.ts'
@@ -12,14 +12,12 @@ export function rssOf(pid: number, field: 'VmRSS' | 'VmHWM' = 'VmRSS'): number {
   return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]) / 1024
 }
 
-/** Makes `VmHWM` of the process begin anew; false where the kernel does not let us. */
-export function forgetPeak(pid: number): boolean {
-  try {
-    writeFileSync(`/proc/${pid}/clear_refs`, '5')
-    return true
-  } catch {
-    return false
-  }
+/** What the image sets for the memory of the process, for tests that measure it. */
+export function imageEnv(): Readonly<Record<string, string>> {
+  const text = readFileSync(new URL('../../Dockerfile.gateway', import.meta.url), 'utf8')
+  const pairs = [...text.matchAll(/^ENV (.*)$/gm)].flatMap(([, line = '']) => line.split(' '))
+  const memory = pairs.filter((pair) => /^(NODE_OPTIONS|MALLOC_\w+)=/.test(pair))
+  return Object.fromEntries(memory.map((pair) => pair.split(/=(.*)/).slice(0, 2)))
 }
 
 /** The listener of the admin, on the port that the log names. */
@@ -30,7 +28,7 @@ export async function adminPort(gateway: Gateway): Promise<number> {
 /** The sum of all series of one metric. */
 export async function metricOf(port: number, name: string, labels = ''): Promise<number> {
   const { text } = await exchangeRaw(port, { path: '/metrics' })
-  const lines = text.split('\n').filter((line) => line.startsWith(`${name}${labels}`) && !line.startsWith('#'))
+  const lines = text.split('\n').filter((line) => line.split(/[{ ]/)[0] === name && line.includes(labels))
   return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
 }
 

@@ -22,7 +22,8 @@ function* copies(pieces: readonly Buffer[]): Generator<Buffer, void> {
   let [turn, filled] = [0, 0]
   for (const piece of pieces)
     for (let at = 0; at < piece.length; ) {
-      const slot = (ring[turn] ??= Buffer.allocUnsafeSlow(sliceBytes))
+      const slot = ring[turn] ?? Buffer.allocUnsafeSlow(sliceBytes)
+      ring[turn] = slot
       const copied = piece.copy(slot, filled, at)
       at += copied
       filled += copied
