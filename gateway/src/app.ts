@@ -55,7 +55,8 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
     getPath: (_, { env } = {}) => table.find(rawPath(env?.incoming.url ?? ''))?.path ?? '',
   })
   app.onError((error, c) => writeError(error, c, log))
-  app.use(lifecycle({ inFlight, log, now, meters, totalMs: config.timeouts.totalMs, newId: randomUUID }))
+  const { totalMs, callerStallMs } = config.timeouts
+  app.use(lifecycle({ inFlight, log, now, meters, totalMs, callerStallMs, newId: randomUUID }))
   app.use(cors(config.cors.origins, table))
   app.use(precheck(table))
   app.use(refuseTrailers)

@@ -23,6 +23,8 @@ export interface GatewayOptions {
   env?: Readonly<Record<string, string | undefined>>
   /** Default `HEARTH_TEST_ENTRY`, else `gateway/src/main.ts`. */
   entry?: string
+  /** A command that starts the gateway as its last arguments, such as one that lowers a limit first. */
+  wrapper?: readonly string[]
   /** Default `HEARTH_TEST_CLI`, else `gateway/src/cli/main.ts`. */
   cli?: string
   readyMs?: number
@@ -134,7 +136,8 @@ async function startIn(folder: string, options: GatewayOptions): Promise<Gateway
     [swapVariable]: process.env[swapVariable],
     ...options.env,
   })
-  const child = spawn(process.execPath, [...swapArgs(), entry], { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const [program = process.execPath, ...args] = [...(options.wrapper ?? []), process.execPath, ...swapArgs(), entry]
+  const child = spawn(program, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const output = readOutput(child)
   const ending = watchEnd(child)
   try {

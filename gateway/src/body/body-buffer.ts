@@ -39,6 +39,7 @@ export class BodyBuffer {
     if (needed > this.#place.bytes.length) this.#grow(needed)
     chunk.copy(this.#place.bytes, this.#length)
     this.#length = needed
+    freeChunk(chunk)
   }
 
   /** The whole body; nothing is appended after. It is gone when the reservation is released. */
@@ -73,17 +74,30 @@ export class BodyBuffer {
   }
 }
 
+/** What Node's parser gave is a copy of its own, and nobody else has it: freed now, it need not be collected. */
+function freeChunk({ buffer, length }: Buffer): void {
+  if (length === buffer.byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0)
+}
+
 interface Place {
   bytes: Buffer
   /** Set where the place can grow. */
   readonly store: ArrayBuffer | undefined
 }
 
+/** From here on a place is worth a mapping of its own. */
+const mappedBytesMin = 1024 * 1024
+/**
+ * glibc maps what is larger than its 32 MiB by itself and unmaps it when it is freed; all else it cuts out of a heap that
+ * keeps its holes. Of a mapping only what is written costs memory, so asking for more than is needed costs none.
+ */
+const mappedBytes = 32 * 1024 * 1024 + 64 * 1024
+
 /** Small places are left to the garbage collector, which has them soon. */
 function plainPlace(bytes: number, held: Reservation): Place {
-  const buffer = Buffer.allocUnsafeSlow(bytes)
+  const buffer = Buffer.allocUnsafeSlow(bytes > mappedBytesMin ? Math.max(bytes, mappedBytes) : bytes)
   if (bytes > firstBytes) held.onRelease(() => void buffer.buffer.transfer(0))
-  return { bytes: buffer, store: undefined }
+  return { bytes: buffer.subarray(0, bytes), store: undefined }
 }
 
 export function tooLarge(bytesMax: number): HearthError {

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import type { HttpBindings } from '@hono/node-server'
 import { createMiddleware } from 'hono/factory'
 import { HearthError } from '../errors.ts'
@@ -49,6 +50,8 @@ export class InFlight {
 export interface LifecycleOptions {
   readonly inFlight: InFlight
   readonly totalMs: number
+  /** How long a finished answer may wait for its caller to read it. */
+  readonly callerStallMs: number
   readonly log: Log
   readonly meters: Pick<Meters, 'request'>
   readonly newId: () => string
@@ -80,8 +83,20 @@ export function lifecycle(options: LifecycleOptions) {
       closeEnd()
     })
     await next()
+    cutWhenUnread(outgoing, options.callerStallMs)
     closeEnd()
   })
+}
+
+/** The last bytes of an answer wait in our memory while their caller does not read: not for ever. */
+function cutWhenUnread(outgoing: ServerResponse, callerStallMs: number): void {
+  if (outgoing.writableFinished || outgoing.destroyed) return
+  const timer = setTimeout(() => {
+    // Without a socket it waits for the answer before it on the same connection.
+    if (outgoing.socket === null) timer.refresh()
+    else outgoing.destroy()
+  }, callerStallMs)
+  outgoing.once('close', () => clearTimeout(timer))
 }
 
 function openRequest({ newId, now }: LifecycleOptions): RequestState {

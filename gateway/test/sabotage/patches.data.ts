@@ -141,7 +141,7 @@ export const patches: readonly Patch[] = [
   {
     name: 'a key may stand twice',
     row: 'R15',
-    file: 'gateway/src/body/scan.ts',
+    file: 'gateway/src/body/walk.ts',
     was: 'if (seen.includes(name)) throw',
     text: 'if (this.depth < 0) throw',
     seenBy: { file: bodyWire, test: 'is refused where an engine might read it in another way' },
@@ -149,7 +149,7 @@ export const patches: readonly Patch[] = [
   {
     name: 'a key of ours may be written with escapes',
     row: 'R15',
-    file: 'gateway/src/body/scan.ts',
+    file: 'gateway/src/body/walk.ts',
     was: 'if (this.escaped) throw invalid(',
     text: 'if (this.depth < 0) throw invalid(',
     seenBy: { file: scan, test: 'refuses what an engine might read in another way than we do' },
@@ -165,7 +165,7 @@ export const patches: readonly Patch[] = [
   {
     name: 'fields that reach into the engine pass',
     row: 'R18',
-    file: 'gateway/src/body/scan.ts',
+    file: 'gateway/src/body/walk.ts',
     was: 'if (names.includes(name)) throw refusedKey(code, this.#path)',
     text: 'void [code, names]',
     seenBy: { file: bodyWire, test: 'is refused where a field reaches into the engine' },
@@ -181,7 +181,7 @@ export const patches: readonly Patch[] = [
   {
     name: 'numbers are as large as the caller likes',
     row: 'R18',
-    file: 'gateway/src/body/scan.ts',
+    file: 'gateway/src/body/walk.ts',
     was: 'if (!isNumber(schema, this.numberFrom(start))) throw',
     text: 'if (this.depth < 0) throw',
     seenBy: { file: bodyWire, test: 'is refused where a value is beyond its bound' },
