@@ -38,7 +38,7 @@ const page = 'https://a.example'
 function openCors(origins: readonly string[]) {
   const notes = takeNotes()
   return openApp((app, { options }) => {
-    app.use(lifecycle({ ...options, inFlight: new InFlight(), totalMs: 5_000, now: () => 0 }))
+    app.use(lifecycle({ ...options, inFlight: new InFlight(), totalMs: 5_000, callerStallMs: 5_000, now: () => 0 }))
     app.use(cors(origins, table))
     app.all('*', (c) => c.body('in', 200, c.get('request').headers))
   }, notes)

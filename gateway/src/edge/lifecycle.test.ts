@@ -23,7 +23,7 @@ function openLifecycle({ inFlight = new InFlight(), totalMs = 5_000, handle }: O
     return clock
   }
   return openApp((app, { options }) => {
-    app.use(lifecycle({ ...options, inFlight, totalMs, now }))
+    app.use(lifecycle({ ...options, inFlight, totalMs, callerStallMs: 5_000, now }))
     app.use(refuseWhileDraining(inFlight))
     app.all('*', handle)
   })
@@ -175,17 +175,20 @@ test('a drain waits for the last request, and cuts nothing before its deadline',
   const inFlight = new InFlight()
   const requests = [new AbortController(), new AbortController()] as const
   for (const abort of requests) inFlight.enter(abort)
+  const late = new AbortController()
   let drained = false
   const end = inFlight.drain(100).then(() => {
     drained = true
   })
   t.mock.timers.tick(99)
   inFlight.leave(requests[0])
-  await Promise.resolve()
+  await new Promise((resolve) => setImmediate(resolve))
   deepEqual([drained, inFlight.size, requests[1].signal.aborted], [false, 1, false])
   inFlight.leave(requests[1])
   await end
+  inFlight.enter(late)
   t.mock.timers.tick(1_000)
+  equal(late.signal.aborted, false)
   ok(requests.every(({ signal }) => !signal.aborted))
 })
 
@@ -210,4 +213,26 @@ test('requests that end while nothing drains call nobody', () => {
   inFlight.enter(abort)
   inFlight.leave(abort)
   equal(inFlight.size, 0)
+})
+
+test('an answer that its caller does not read is given up after callerStallMs, then and not before', async (t) => {
+  const answered = Promise.withResolvers<AppContext>()
+  await using door = await openLifecycle({
+    handle: (c) => {
+      // More than the buffers of the system hold.
+      c.env.outgoing.end(Buffer.alloc(16 * 1024 * 1024))
+      answered.resolve(c)
+      return RESPONSE_ALREADY_SENT
+    },
+  })
+  const client = await door.open()
+  client.socket.pause()
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  await client.write(get)
+  const { outgoing } = (await answered.promise).env
+  await new Promise((resolve) => setImmediate(resolve))
+  t.mock.timers.tick(4_999)
+  equal(outgoing.destroyed, false)
+  t.mock.timers.tick(1)
+  equal(outgoing.destroyed, true)
 })

@@ -13,7 +13,7 @@ const table = { find: (path: string) => routes.get(path) }
 
 function openChecked(ended: (reason: unknown) => void = () => {}) {
   return openApp((app, { options }) => {
-    app.use(lifecycle({ ...options, inFlight: new InFlight(), totalMs: 5_000, now: () => 0 }))
+    app.use(lifecycle({ ...options, inFlight: new InFlight(), totalMs: 5_000, callerStallMs: 5_000, now: () => 0 }))
     app.use(precheck(table))
     app.use(refuseTrailers)
     app.all('*', async (c) => {
