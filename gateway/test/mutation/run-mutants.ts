@@ -27,7 +27,7 @@ type Verdict = { readonly mutant: Mutant; readonly fate: 'killed' | 'late' | 'su
 const untilRed = 'gateway/test/mutation/until-red.ts'
 /** Tests that compare speeds: they say nothing about a mutant that a faster one does not say, and take seconds. */
 const withoutSpeed = '--test-skip-pattern=/less time|in proportion|processor time/'
-const graceMs = 4_000
+const graceMs = 2_500
 const folders = ['gateway/src/edge', 'gateway/src/body']
 
 /** The sources whose mutants are looked at. */
@@ -67,7 +67,7 @@ function argsOf(test: string): readonly string[] {
   return [withoutSpeed, untilRed, test]
 }
 
-/** The tests of each file, with limits by what they take without a mutant. Throws where one is red. */
+/** The tests of each file, its own first and then the quickest, with limits by what they take. Throws where one is red. */
 async function measure({ files, parallel, print }: MutationRun): Promise<ReadonlyMap<string, readonly Timed[]>> {
   const wanted = new Map(files.map((file) => [file, testsOf(file)]))
   const timed = await eachOf([...new Set([...wanted.values()].flat())], parallel, async (test): Promise<Timed> => {
@@ -76,39 +76,31 @@ async function measure({ files, parallel, print }: MutationRun): Promise<Readonl
     print(`${test}: green without a mutant in ${Math.round(ms)} ms`)
     return { test, limitMs: graceMs + 3 * ms }
   })
+  const quickest = timed.toSorted((one, other) => one.limitMs - other.limitMs)
   return new Map(
-    [...wanted].map(([file, tests]) => [
-      file,
-      timed
-        .filter(({ test }) => tests.includes(test))
-        .sort((one, other) => tests.indexOf(one.test) - tests.indexOf(other.test)),
-    ]),
+    [...wanted].map(([file, tests]) => {
+      const own = ownTestOf(file)
+      const rest = quickest.filter(({ test }) => test !== own && tests.includes(test))
+      return [file, [...quickest.filter(({ test }) => test === own), ...rest]]
+    }),
   )
 }
 
-/** The tests beside a file, nearest first: its own, then those of the mutated folders whose imports lead to it. */
+/** The tests beside a file, its own first, then those of the mutated folders whose imports lead to it. */
 export function testsOf(file: string): readonly string[] {
-  const all = folders.flatMap((folder) => globSync(`${folder}/*.test.ts`))
-  const distances = all.map((test) => ({ test, distance: distanceTo(file, test) }))
-  return distances
-    .filter(({ distance }) => distance < Number.POSITIVE_INFINITY)
-    .sort((one, other) => one.distance - other.distance || one.test.localeCompare(other.test))
-    .map(({ test }) => test)
+  const own = ownTestOf(file)
+  const all = folders.flatMap((folder) => globSync(`${folder}/*.test.ts`)).sort()
+  return all.filter((test) => test === own || leadsTo(test, file)).sort((one) => (one === own ? -1 : 0))
 }
 
-/** How many imports lie between a test and a file; less than one for tests that bear its name. */
-function distanceTo(file: string, test: string): number {
-  const name = file.replace(/(\.data)?\.ts$/, '')
-  if (test === `${name}.test.ts`) return 0
-  let at: ReadonlySet<string> = new Set([test])
-  const seen = new Set(at)
-  for (let distance = 1; at.size > 0; distance += 1) {
-    const next = new Set([...at].flatMap(importsOf).filter((found) => !seen.has(found)))
-    if (next.has(file)) return test.startsWith(`${name}-`) ? 0.5 : distance
-    for (const found of next) seen.add(found)
-    at = next
-  }
-  return Number.POSITIVE_INFINITY
+function ownTestOf(file: string): string {
+  return file.replace(/(\.data)?\.ts$/, '.test.ts')
+}
+
+function leadsTo(test: string, file: string): boolean {
+  const seen = new Set([test])
+  for (const at of seen) for (const found of importsOf(at)) seen.add(found)
+  return seen.has(file)
 }
 
 function importsOf(file: string): readonly string[] {
