@@ -112,7 +112,7 @@ describe('the description of the API', () => {
     const wrong = { model: 'private-talker', nonsense: 1 }
     for (const { path, method, operation } of operations()) {
       if (operation.security.length === 0) continue
-      const keyless = await fetch(gateway.url + path, { method })
+      const keyless = await fetch(gateway.url + path.replace('{id}', 'any'), { method })
       const answers = [keyless, ...(method === 'POST' ? [await ask(path, method, wrong)] : [])]
       for (const answer of answers) {
         const { content = {}, headers = {} } = operation.responses[answer.status] ?? {}

@@ -171,19 +171,43 @@ describe('the routes', () => {
       assert.equal((await client.models.retrieve('Org/talker:7b')).id, 'Org/talker:7b')
     })
 
-    it('do not tell whether they exist: hidden, absent and misspelt ones get one answer, with and without a key', () =>
+    it('do not tell whether they exist: hidden and absent ones get one answer, with a key and without', () =>
       nothingReached(async () => {
-        const paths = ['hidden', 'absent', 'Org%2ftalker:7b', '%4frg/talker:7b', 'Org/talker:7b/', 'a/b/c', '..', '%00']
         const answers = new Set<string>()
-        for (const path of paths) {
-          const { head, text } = await getRaw(`/v1/models/${path}`, 'narrow')
-          answers.add(`${head.status} ${text}`)
-          answers.add(`${head.headers.map(([name]) => name).join()}`)
-          const keyless = await exchangeRaw(gateway.port, { method: 'GET', path: `/v1/models/${path}` })
-          assert.equal(keyless.head.status, 401, path)
+        for (const name of ['hidden', 'absent', 'ORG/talker:7b', 'Org/talker:7b/', 'a/b/c', 'Org%2Ftalker']) {
+          for (const method of ['GET', 'DELETE']) {
+            const path = `/v1/models/${name}`
+            const headers = { authorization: `Bearer ${gateway.keys['narrow']}` }
+            const { head, text } = await exchangeRaw(gateway.port, { method, path, headers })
+            const keyless = await exchangeRaw(gateway.port, { method, path })
+            const names = head.headers.map(([header]) => header).join()
+            answers.add([method, head.status, keyless.head.status, names, text, keyless.text].join(' '))
+          }
         }
-        assert.equal(answers.size, 2, [...answers].join('\n'))
-        assert.match([...answers].join(), /404 .*model_not_found/)
+        const [get_, delete_, ...more] = [...answers].sort().reverse()
+        assert.deepEqual(more, [])
+        assert.match(get_ ?? '', /^GET 404 401 .*model_not_found.*missing_api_key/)
+        assert.match(delete_ ?? '', /^DELETE 405 405 /)
+      }))
+
+    it('are no route where no configuration could give a model that name', () =>
+      nothingReached(async () => {
+        for (const path of [
+          '',
+          '..',
+          '.%2e/x',
+          '/x',
+          'Org%2ftalker:7b',
+          '%4frg/talker:7b',
+          '%00',
+          'a;b',
+          'a%2e%2e%5Cb',
+        ]) {
+          for (const answer of [await getRaw(`/v1/models/${path}`), await getRaw(`/v1/models/${path}`, 'none')]) {
+            assert.equal(answer.head.status, 404, path)
+            assert.match(answer.text, /unknown_route/, path)
+          }
+        }
       }))
   })
 

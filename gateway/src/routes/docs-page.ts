@@ -49,7 +49,7 @@ function renderOperation(document: ApiDocument, path: string, method: string, op
   const media = operation.requestBody?.content['application/json']
   const schema = media === undefined ? undefined : resolve(document, media.schema)
   const example = media === undefined ? '' : renderExample(path, media.example)
-  const fields = schema === undefined ? '' : `<h3>Fields</h3>${renderFields(schema)}${renderRefused(schema)}`
+  const fields = schema === undefined ? '' : `<h3>Fields</h3>${renderFields(schema, true)}${renderRefused(schema)}`
   const parameters = (operation.parameters ?? []).map(
     ({ name, description }) => `<p><code>{${escapeHtml(name)}}</code> ${escapeHtml(description)}</p>`,
   )
@@ -73,13 +73,15 @@ function renderExample(path: string, example: unknown): string {
   -d '${escapeHtml(body)}'</code></pre>`
 }
 
-function renderFields(schema: JsonSchema): string {
+/** `asked`: fields of a request, where it matters which ones must be there. */
+function renderFields(schema: JsonSchema, asked: boolean): string {
   const needed = new Set(schema.required ?? [])
   const either = new Set((schema.oneOf ?? []).flatMap(({ required = [] }) => required))
   const items = Object.entries(schema.properties ?? {}).map(([name, field]) => {
-    const mark = needed.has(name) ? 'required' : either.has(name) ? 'one of these' : ''
+    const mark = !asked ? '' : needed.has(name) ? 'required' : either.has(name) ? 'one of these' : ''
     const inner = innerObject(field)
-    const more = inner === undefined ? '' : `<details><summary>its fields</summary>${renderFields(inner)}</details>`
+    const more =
+      inner === undefined ? '' : `<details><summary>its fields</summary>${renderFields(inner, asked)}</details>`
     const words = field.description === undefined ? '' : `<p>${escapeHtml(field.description)}</p>`
     return `<li><code class="field">${escapeHtml(name)}</code> <span class="type">${escapeHtml(describeType(field))}</span>${mark === '' ? '' : ` <span class="note">${mark}</span>`}${words}${more}</li>`
   })
@@ -105,7 +107,7 @@ function renderAnswer(document: ApiDocument, status: string, { description, cont
     return `<dt>${status}</dt><dd>${links.join(' ')}</dd>`
   }
   const shape = schema === undefined ? undefined : resolve(document, schema)
-  const fields = shape?.properties === undefined ? '' : renderFields(shape)
+  const fields = shape?.properties === undefined ? '' : renderFields(shape, false)
   const events = content['text/event-stream']?.schema.description
   return `<dt>${status}</dt><dd>${escapeHtml(description)}${fields}${events === undefined ? '' : `<p>As a stream: ${escapeHtml(events)}</p>`}</dd>`
 }
@@ -144,15 +146,15 @@ function describeType(schema: JsonSchema): string {
   const values = schema.enum?.filter((value) => value !== null)
   if (type === 'string' && values !== undefined) return values.join(' | ')
   if (type === 'array') {
-    const most = schema.maxItems === undefined ? '' : `at most ${schema.maxItems}, `
+    const most = schema.maxItems === undefined ? '' : `at most ${show(schema.maxItems)}, `
     return `list (${most}each ${describeType(schema.items ?? {})})`
   }
   return `${typeWords[type ?? 'null'] ?? ''}${describeRange(schema)}`
 }
 
 function describeRange({ minimum, maximum, maxLength, maxProperties }: JsonSchema): string {
-  if (maxLength !== undefined) return `, at most ${maxLength} characters`
-  if (maxProperties !== undefined) return `, at most ${maxProperties} keys`
+  if (maxLength !== undefined) return `, at most ${show(maxLength)} characters`
+  if (maxProperties !== undefined) return `, at most ${show(maxProperties)} keys`
   if (maximum === undefined) return minimum === undefined ? '' : `, at least ${show(minimum)}`
   return Number.isSafeInteger(Math.ceil(maximum)) ? `, ${show(minimum ?? 0)} to ${show(maximum)}` : ''
 }

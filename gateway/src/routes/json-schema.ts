@@ -30,15 +30,14 @@ const pictureUrl = '^data:image/(png|jpeg|jpg|webp);base64,'
 
 /** What the gateway checks a value by, in JSON Schema alone: what stands in `policy` is said in its words. */
 export function toJsonSchema(schema: Schema): JsonSchema {
-  const types = [schema.type].flat()
+  const types = [schema.type].flat().filter((type) => isPossible(schema, type))
   const described = schema.description === undefined ? {} : { description: schema.description }
   const variants = types.map((type) => variantOf(schema, type))
   const [first] = variants
   if (first !== undefined && variants.length === 1) return { ...described, ...first }
-  // JSON Schema's `enum` binds values of every type, so it cannot stand beside several of them.
-  if (schema.enum !== undefined || types.filter((type) => type !== 'null').length > 1)
-    return { ...described, anyOf: variants }
-  return { ...described, ...Object.assign({}, ...variants), type: types }
+  if (types.filter((type) => type !== 'null').length > 1) return { ...described, anyOf: variants }
+  const values = schema.enum === undefined ? {} : { enum: schema.enum }
+  return { ...described, ...Object.assign({}, ...variants), ...values, type: types }
 }
 
 /** The words of a schema that bind the values of one type. */
@@ -51,8 +50,18 @@ function variantOf(schema: Schema, type: JsonType): JsonSchema {
   if (type === 'array')
     return { type, ...(items === undefined ? {} : { items: toJsonSchema(items) }), ...given({ minItems, maxItems }) }
   if (type !== 'string') return { type, ...listed }
-  const picture = schema.policy?.holds === 'picture' ? { pattern: pictureUrl } : {}
-  return { type, ...listed, ...given({ minLength, maxLength }), ...picture }
+  return { type, ...listed, ...given({ minLength, maxLength }), ...textWords(schema) }
+}
+
+function textWords({ policy }: Schema): JsonSchema {
+  if (policy?.holds === 'picture') return { pattern: pictureUrl }
+  return policy?.holds === 'json-text' ? { description: 'JSON as a text.' } : {}
+}
+
+/** Whether a value of the type can fit at all: `enum` binds texts, true, false and null. */
+function isPossible({ enum: values }: Schema, type: JsonType): boolean {
+  if (values === undefined || !['string', 'boolean', 'null'].includes(type)) return true
+  return values.some((value) => typeOf(value) === type)
 }
 
 function objectWords({

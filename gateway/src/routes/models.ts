@@ -22,7 +22,8 @@ export function getModel(engines: Engines, createdS: number, nameOf: (c: AppCont
   return (c: AppContext): Response => {
     const { caller, headers } = c.get('request')
     const route = engines.find(nameOf(c) ?? '')
-    if (route === undefined || caller?.mayUse(namesOf(route.model)) !== true) throw new HearthError('model_not_found')
+    if (route === undefined || caller?.mayUse(namesOf(route.model)) !== true)
+      throw new HearthError('model_not_found', { param: 'model' })
     return c.json(describeModel(route.model, createdS), 200, headers)
   }
 }

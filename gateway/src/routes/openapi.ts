@@ -70,7 +70,7 @@ const everywhere: readonly ErrorCode[] = [
   ...(['expectation_failed', 'too_many_headers', 'internal_error'] as const),
 ]
 const withKey: readonly ErrorCode[] = [...everywhere, 'missing_api_key', 'invalid_api_key', 'draining']
-/** Codes that no described route answers with: nobody is there to read them, or the route is another one. */
+/** Codes that no route for work answers with: nobody is there to read them, or it is another route. */
 const nowhere: ReadonlySet<string> = new Set(['client_gone', 'unknown_route', 'method_not_allowed'])
 const onlyOfPictures = /picture|^unsupported_content$|^model_has_no_vision$/
 
@@ -158,12 +158,12 @@ const idParameter: Parameter = {
   schema: { type: 'string' },
 }
 
-function describeAnswer({ summary, answer, answerType = json, streams, request }: OperationText): ApiResponse {
+function describeAnswer({ answer, answerType = json, streams, request }: OperationText): ApiResponse {
   const schema: JsonSchema =
     answer === undefined ? (answerType === json ? { type: 'object' } : { type: 'string' }) : ref(answer)
   const events = { 'text/event-stream': { schema: { type: 'string', description: streamWords } } } as const
   return {
-    description: summary,
+    description: 'The answer',
     headers: headerRefs([
       'x-request-id',
       ...(request === undefined ? [] : ['x-hearth-dropped-fields', 'server-timing']),
@@ -177,7 +177,8 @@ const streamWords =
 
 function describeRefusals({ key }: CallerRoute, text: OperationText): Record<string, ApiResponse> {
   const codes = text.request === undefined ? (key ? withKey : everywhere) : codesOf(text.request.kind)
-  const all = text.answer === 'Model' ? [...codes, 'model_not_found' as const] : codes
+  // What can be the name of no model is no route.
+  const all = text.answer === 'Model' ? [...codes, ...(['model_not_found', 'unknown_route'] as const)] : codes
   const byStatus = Map.groupBy(all, (code) => errorTable[code].status)
   const statuses = [...byStatus].sort(([one], [other]) => one - other)
   const refusals = Object.fromEntries(

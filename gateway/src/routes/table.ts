@@ -16,11 +16,13 @@ export interface RouteTable {
 }
 
 const placeholder = '{id}'
+/** The spellings that some configuration could give a model, by the letters that `hearth.yaml` allows in a name. */
+const anySpelling = /^[A-Za-z0-9](?:[A-Za-z0-9._:/-]|%2F|%3A){0,127}$/
 
 /**
- * Writes out every path that leads somewhere, one for each spelling of each model. A path below that of the models that
- * names none of ours is found too, but without a name: whoever asks for it must have a key first and learns no more than
- * about a model that the key may not use.
+ * Writes out every path that leads somewhere, one for each spelling of each model. What could be the name of a model and
+ * is none of ours is found too, but leads to no model: whoever asks for it must have a key first, and learns no more
+ * than about a model that the key may not use.
  */
 export function createRouteTable(modelNames: readonly string[]): RouteTable {
   const byPath = new Map<string, { path: string; methods: Set<string>; modelName?: string }>()
@@ -42,11 +44,11 @@ export function createRouteTable(modelNames: readonly string[]): RouteTable {
     }
     open.push({ prefix, found: { path, methods: new Set([method]) } })
   }
-  return { find: (path) => byPath.get(path) ?? open.find(({ prefix }) => isBelow(path, prefix))?.found }
+  return { find: (path) => byPath.get(path) ?? open.find(({ prefix }) => isNameBelow(path, prefix))?.found }
 }
 
-function isBelow(path: string, prefix: string): boolean {
-  return path.length > prefix.length && path.startsWith(prefix)
+function isNameBelow(path: string, prefix: string): boolean {
+  return path.startsWith(prefix) && anySpelling.test(path.slice(prefix.length))
 }
 
 /** How clients write a name of a model into a path: as it is, with all of it encoded, and as the OpenAI SDKs do. */
