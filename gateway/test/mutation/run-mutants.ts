@@ -2,6 +2,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { eachOf, runChild } from './children.ts'
 import { describeMutant, type Equivalent, findMutants, isEquivalent, type Mutant, sampleOf } from './mutants.ts'
+import { wrongSwapCode } from './swap.ts'
 
 export interface MutationRun {
   readonly files: readonly string[]
@@ -50,6 +51,7 @@ export async function runMutants(run: MutationRun): Promise<MutationScore> {
   const verdicts = await eachOf(mutants, run.parallel, async (mutant): Promise<Verdict> => {
     for (const { test, limitMs } of tests.get(mutant.file) ?? []) {
       const { code, late } = await runChild(argsOf(test), mutant, limitMs)
+      if (code === wrongSwapCode) throw new Error(`${mutant.file} was changed while its mutants ran`)
       if (late || code !== 0) return { mutant, fate: late ? 'late' : 'killed' }
     }
     return { mutant, fate: 'survived' }

@@ -11,6 +11,8 @@ export interface Swap {
 /** The variable that carries a swap, as JSON, to a process that was started with `--import` of {@link swapHook}. */
 export const swapVariable = 'HEARTH_TEST_SWAP'
 export const swapHook = new URL('swap-hook.ts', import.meta.url).href
+/** How a process ends that read a file for which its swap was not made. */
+export const wrongSwapCode = 97
 export const root = new URL('../../../', import.meta.url)
 
 /** The source with the swap in it. Throws when the source is not the one that the swap was made for. */
