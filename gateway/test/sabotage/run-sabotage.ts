@@ -32,11 +32,10 @@ export function swapOfPatch({ file, was, text }: Patch): Swap {
 export async function runTests(file: string, tests: readonly string[], swap: Swap | undefined): Promise<Outcome> {
   const patterns = tests.map((test) => `--test-name-pattern=/${test.replaceAll(names, '\\$&')}/`)
   const { code, late, ms, output } = await runChild([...asTap, ...patterns, file], swap, limitMs)
-  const [passed, failed] = ['pass', 'fail'].map((kind) =>
-    Number(new RegExp(`^# ${kind} (\\d+)`, 'm').exec(output)?.[1]),
-  )
+  const count = (kind: string) => Number(new RegExp(`^# ${kind} (\\d+)`, 'm').exec(output)?.[1])
   const isRun = !late && !neverRan.test(output)
-  const colour = !isRun || passed === undefined || failed === undefined ? 'broken' : verdictOf(code, passed, failed)
+  // What ran out of its time counts as cancelled.
+  const colour = isRun ? verdictOf(code, count('pass'), count('fail') + count('cancelled')) : 'broken'
   return { colour, seconds: ms / 1000, output }
 }
 
