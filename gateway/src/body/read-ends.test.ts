@@ -1,4 +1,5 @@
 import { deepEqual, equal } from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
@@ -66,6 +67,7 @@ test('nothing of a request hangs on after its body', async () => {
   const end = endOf(incoming, abort.signal)
   incoming.end('a')
   await end
+  equal(getEventListeners(abort.signal, 'abort').length, 0)
   deepEqual(
     ['data', 'end', 'close'].map((event) =>
       incoming.listeners(event).filter(({ name }) => /^on(Data|End|Gone)$/.test(name)),

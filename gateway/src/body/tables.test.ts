@@ -397,3 +397,11 @@ test('in every kind what reaches into the engine is refused, whatever its value'
     await refuses(kind, 'documents', [[], null], 'forbidden_field')
   ok((await outcomeOf({ ...least.chat, guide: 1 }, 'chat')).dropped?.includes('guide'))
 })
+
+test('what an answer carried and comes back with the conversation is dropped without a word', async () => {
+  const call = { function: { name: 'f', arguments: '{}' } }
+  const kept = { role: 'assistant', tool_calls: [call] }
+  const messages = [{ ...kept, annotations: [], audio: {}, function_call: {}, tool_calls: [{ ...call, index: 0 }] }]
+  const { sent, dropped } = await outcomeOf({ ...least.chat, messages }, 'chat')
+  deepEqual([sent, dropped], [{ model: 'm', messages: [kept] }, []])
+})
