@@ -260,7 +260,7 @@ export const patches: readonly Patch[] = [
   },
   {
     name: 'a key may use every model',
-    row: 'R20',
+    row: 'R26',
     file: 'gateway/src/keys/keyring.ts',
     was: 'models === undefined || names.some((name) => models.includes(name))',
     text: 'models === undefined || names.length > 0',
