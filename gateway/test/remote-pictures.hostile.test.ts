@@ -13,7 +13,10 @@ const unshares: readonly (readonly string[])[] = [['--net'], ['--user', '--map-r
 
 test('R31 no picture is fetched from anywhere: no packet leaves, however its URL is written and wherever it stands', async (t) => {
   const unshare = await permitted()
-  if (unshare === undefined) return t.skip('this machine grants no network namespace with a dummy interface')
+  if (unshare === undefined)
+    return t.skip(
+      'this machine grants no network namespace with an interface of its own (unshare --net, ip link add type veth)',
+    )
   const { stdout } = await run('unshare', [...unshare, process.execPath, inner], { maxBuffer: 64 * 1024 * 1024 })
   const result: RemoteResult = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '')
   const { urls, places, statuses, codes, packets, trapped, controlPackets, atEngine } = result
@@ -35,9 +38,7 @@ test('R31 no picture is fetched from anywhere: no packet leaves, however its URL
 
 async function permitted(): Promise<readonly string[] | undefined> {
   for (const flags of unshares) {
-    const tried = await run('unshare', [...flags, 'ip', 'link', 'add', 'dummy0', 'type', 'dummy']).catch(
-      () => undefined,
-    )
+    const tried = await run('unshare', [...flags, 'ip', 'link', 'add', 'out0', 'type', 'veth']).catch(() => undefined)
     if (tried !== undefined) return flags
   }
   return undefined

@@ -11,7 +11,7 @@ import { chanceFrom, inParallel, seedOf, Tallies } from './seeded.ts'
 import { finalAnswers } from './strict-http.ts'
 import { chatBody, model } from './wire.ts'
 
-const nonceIn = /n\d+x[0-9a-z]+x/
+const nonceIn = /n\d+x[0-9a-f]+x/
 const noncesIn = new RegExp(nonceIn, 'g')
 const count = 2_000
 const width = 64
@@ -52,7 +52,7 @@ describe('R08 a hostile engine', () => {
     t.diagnostic(`seed ${seed}, ${kindNames.length} kinds`)
     const chance = chanceFrom(seed)
     const cases = Array.from({ length: count }, (_, at) => {
-      const nonce = `n${at}x${chance.below(2 ** 30).toString(36)}x`
+      const nonce = `n${at}x${chance.below(2 ** 30).toString(16)}x`
       const kind = kindNames[at % kindNames.length] ?? ''
       const stream = chance.happens(0.5)
       const answer = hostileAnswer(kind, { nonce, stream, chance, trap: `http://127.0.0.1:${trap.port}/` })
