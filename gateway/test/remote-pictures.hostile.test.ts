@@ -20,10 +20,10 @@ test('R31 no picture is fetched from anywhere: no packet leaves, however its URL
   const { stdout } = await run('unshare', [...unshare, process.execPath, inner], { maxBuffer: 64 * 1024 * 1024 })
   const result: RemoteResult = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '')
   const { urls, places, statuses, codes, packets, trapped, controlPackets, atEngine } = result
-  t.diagnostic(
+  console.log(
     `${urls} URLs × 2 of ${places} places: ${JSON.stringify(statuses)}, ${JSON.stringify(codes)}, ${atEngine} at the engine as words`,
   )
-  t.diagnostic(
+  console.log(
     `packets that left: ${packets}; of one deliberate connect: ${controlPackets}; connects on loopback: ${trapped}`,
   )
   assert.ok(urls >= 2_000)
@@ -33,7 +33,7 @@ test('R31 no picture is fetched from anywhere: no packet leaves, however its URL
   assert.equal(atEngine, statuses['200'] ?? 0)
   const errors = new ErrorBodies(['latest/meta-data', 'nip.io', '2130706433'])
   for (const text of result.errors) errors.takeText(text)
-  t.diagnostic(`${errors.check()} different error bodies`)
+  console.log(`${errors.check()} different error bodies`)
 })
 
 async function permitted(): Promise<readonly string[] | undefined> {
