@@ -59,3 +59,20 @@ it('a refusal without a key says that one is missing, not that it is wrong', asy
   assert.equal(await kindWith(''), 'key_missing')
   assert.equal(await kindWith('hk_1'), 'key_rejected')
 })
+
+it('models that do other work than chatting are not offered; of servers that do not say, all are', async () => {
+  const data = [
+    { id: 'talker', hearth: { task: 'chat' } },
+    { id: 'vectors', hearth: { task: 'embed' } },
+    { id: 'judge', hearth: { task: 'rerank' } },
+    { id: 'of another server' },
+  ]
+  const api = createApi({
+    fetch: () => Promise.resolve(Response.json({ object: 'list', data })),
+    pageUrl: 'https://page.example/',
+    allowedOrigins: undefined,
+    isOnline: () => true,
+  })
+  const ids = await api.listModels({ baseUrl: 'https://gateway.example', key: '' }, AbortSignal.timeout(5000))
+  assert.deepEqual(ids, ['talker', 'of another server'])
+})

@@ -12,7 +12,7 @@ export interface ChatMessage {
 }
 
 export interface Api {
-  /** The ids of `GET /v1/models`. Throws ApiError, or the abort reason. */
+  /** The ids of `GET /v1/models` that can chat. Throws ApiError, or the abort reason. */
   listModels(connection: Connection, signal: AbortSignal): Promise<readonly string[]>
   /** Opens one streamed answer; the caller reads or cancels the body. Throws ApiError, or the abort reason. */
   openChat(
@@ -84,7 +84,16 @@ export function normalizeBaseUrl(text: string): string | undefined {
 function readModelIds(body: unknown): readonly string[] {
   const data = member(body, 'data')
   if (!Array.isArray(data)) throw new ApiError({ kind: 'unexpected_answer' })
-  return (data as readonly unknown[]).map((model) => textOf(member(model, 'id'))).filter((id) => id !== undefined)
+  return (data as readonly unknown[])
+    .filter(isForChat)
+    .map((model) => textOf(member(model, 'id')))
+    .filter((id) => id !== undefined)
+}
+
+// A gateway says what each model does; of other servers nothing is known, so all of theirs are shown.
+function isForChat(model: unknown): boolean {
+  const task = textOf(member(member(model, 'hearth'), 'task'))
+  return task === undefined || task === 'chat'
 }
 
 // fetch() says only "TypeError" for every reason, so the reason is found by what else is known.

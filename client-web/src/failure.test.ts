@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
+import { errorTable } from '../../gateway/src/errors.ts'
 import { classifyRefusal, classifyStreamError, type FailureKind } from './failure.ts'
+import { pickLocale } from './strings.ts'
 
 const body = (code: string | number | null, message = 'm', param: string | null = null): string =>
   JSON.stringify({ error: { message, type: 't', param, code } })
@@ -27,6 +29,34 @@ it('each refusal becomes the failure that a person can act on', () => {
     [502, '', 'broken'],
   ]
   for (const [status, text, kind] of cases) assert.equal(kindOf(status, text), kind, `${status} ${text}`)
+})
+
+/** Refusals of a request that no page can send: the words of the gateway beside the plain ones are all there is to say. */
+const notOfPages = new Set([
+  ...['invalid_request', 'invalid_json', 'malformed_request', 'bad_request_line', 'bad_header'],
+  ...['encoded_body', 'expectation_failed', 'too_many_headers', 'client_gone'],
+])
+
+it('each code of the gateway that a page can meet has words of its own', () => {
+  const { failure } = pickLocale(['en']).strings
+  let judged = 0
+  for (const [code, { status }] of Object.entries(errorTable)) {
+    const kind = kindOf(status, body(code))
+    assert.equal(kind === 'bad_request', notOfPages.has(code), `${code}: ${kind}`)
+    assert.match(failure[kind].title, /^\p{L}.{8,}[^.]$/u, code)
+    assert.match(failure[kind].hint, /^\p{L}.{8,}$/u, code)
+    judged += 1
+  }
+  console.log(`${judged} codes judged`)
+})
+
+it('what can be done about a refusal is told apart by its code, of pictures above all', () => {
+  const { failure } = pickLocale(['en']).strings
+  const codes = Object.keys(errorTable).filter((code) => /picture|content|vision|field|task|context/.test(code))
+  const titles = codes.map((code) => failure[kindOf(400, body(code))].title)
+  // The two codes of fields are one matter to a person.
+  assert.equal(new Set(titles).size, codes.length - 1, titles.join('; '))
+  assert.equal(kindOf(400, body('constructor')), 'bad_request')
 })
 
 it('the gateway’s words, code and request id are kept', () => {

@@ -15,6 +15,14 @@ export type FailureKind =
   | 'key_forbidden'
   | 'model_not_found'
   | 'model_has_no_vision'
+  | 'model_for_other_work'
+  | 'picture_unsupported'
+  | 'picture_damaged'
+  | 'picture_too_large'
+  | 'pictures_too_many'
+  | 'picture_elsewhere'
+  | 'content_unsupported'
+  | 'field_refused'
   | 'context_full'
   | 'too_large'
   | 'rate_limited'
@@ -69,6 +77,21 @@ export function classifyStreamError(error: ErrorBody): Failure {
   return failure
 }
 
+/** Codes of refusals that a person can do something about, beyond what their status says. */
+const kindByCode: Readonly<Record<string, FailureKind>> = {
+  model_has_no_vision: 'model_has_no_vision',
+  wrong_task: 'model_for_other_work',
+  unsupported_picture: 'picture_unsupported',
+  bad_picture: 'picture_damaged',
+  picture_too_large: 'picture_too_large',
+  too_many_pictures: 'pictures_too_many',
+  remote_picture: 'picture_elsewhere',
+  unsupported_content: 'content_unsupported',
+  forbidden_field: 'field_refused',
+  unknown_field: 'field_refused',
+  context_length_exceeded: 'context_full',
+}
+
 function refusalKind(status: number, body: ErrorBody | undefined): FailureKind {
   if (status === 401) return 'key_rejected'
   if (status === 403) return 'key_forbidden'
@@ -80,13 +103,14 @@ function refusalKind(status: number, body: ErrorBody | undefined): FailureKind {
   if (status === 503) return 'unavailable'
   if (status === 408 || status === 504) return 'timed_out'
   if (status >= 500) return 'broken'
-  if (body?.code === 'model_has_no_vision') return 'model_has_no_vision'
+  const code = body?.code ?? ''
+  if (Object.hasOwn(kindByCode, code)) return kindByCode[code] ?? 'bad_request'
   return isContextFull(body) ? 'context_full' : 'bad_request'
 }
 
 // Engines without a code of their own say it in words: vLLM "maximum context length", llama.cpp "exceeds the available context size".
 function isContextFull(body: ErrorBody | undefined): boolean {
-  return body?.code === 'context_length_exceeded' || /context (length|size)/i.test(body?.message ?? '')
+  return /context (length|size)/i.test(body?.message ?? '')
 }
 
 function readRetryAfterS(headers: Headers): number | undefined {

@@ -136,6 +136,29 @@ const en = {
     key_forbidden: { title: 'This key may not use that model', hint: 'Choose another model or use another key.' },
     model_not_found: { title: 'The gateway has no such model', hint: 'Choose one from the list above.' },
     model_has_no_vision: { title: 'This model cannot see pictures', hint: 'Choose a model with vision.' },
+    model_for_other_work: {
+      title: 'This model holds no conversations',
+      hint: 'It does other work. Choose one that chats from the list above.',
+    },
+    picture_unsupported: {
+      title: 'The gateway does not read this kind of picture',
+      hint: 'Send a still PNG, JPEG or WebP.',
+    },
+    picture_damaged: { title: 'The picture is damaged', hint: 'Save it anew, or take another one.' },
+    picture_too_large: { title: 'The picture is too large', hint: 'Send a smaller one.' },
+    pictures_too_many: { title: 'These are too many pictures for one question', hint: 'Send fewer at once.' },
+    picture_elsewhere: {
+      title: 'The gateway fetches no pictures from elsewhere',
+      hint: 'Send the picture itself instead of its address.',
+    },
+    content_unsupported: {
+      title: 'The gateway takes texts and pictures only',
+      hint: 'Leave out sounds, films and files.',
+    },
+    field_refused: {
+      title: 'The gateway does not take an option of this request',
+      hint: 'This page and the gateway may be of different versions. Reload the page.',
+    },
     context_full: {
       title: 'The conversation is longer than the model can read',
       hint: 'Start a new chat, or ask something shorter.',

@@ -3,22 +3,27 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { Hono } from 'hono'
 import type { Admission } from './admission.ts'
 import { BodyBudget } from './body/budget.ts'
+import type { BodyKind } from './body/fields.ts'
+import { Turns } from './body/turns.ts'
 import type { Config } from './config.ts'
 import { authenticate } from './edge/authenticate.ts'
 import { cors } from './edge/cors.ts'
 import { type InFlight, lifecycle, refuseWhileDraining } from './edge/lifecycle.ts'
-import { methodsByPath, precheck, refuseTrailers } from './edge/precheck.ts'
+import { precheck, rawPath, refuseTrailers } from './edge/precheck.ts'
 import type { AppContext, AppEnv } from './edge/request.ts'
 import { describe, errorBody, errorHeaders, fixOf, toHearthError } from './errors.ts'
 import type { Keyring } from './keys/keyring.ts'
 import type { Log } from './log.ts'
 import type { MeshStatus } from './mesh/status.ts'
 import type { Meters, Registry } from './metrics.ts'
-import { inference } from './routes/chat.ts'
+import { docs, openapi } from './routes/documents.ts'
 import { health, ready } from './routes/health.ts'
-import { listModels } from './routes/models.ts'
+import { inference } from './routes/inference.ts'
+import { getModel, listModels } from './routes/models.ts'
+import { describeApi } from './routes/openapi.ts'
 import { type CallerRoute, callerRoutes, engineRoutes } from './routes/routes.data.ts'
-import type { Engines } from './routing/engines.ts'
+import { createRouteTable, type RouteTable } from './routes/table.ts'
+import { type Engines, namesOf } from './routing/engines.ts'
 import { Probe } from './routing/probe.ts'
 
 export interface AppDeps {
@@ -41,9 +46,12 @@ type Handler = (c: AppContext) => Response | Promise<Response>
 /** The whole gateway on one screen: what every request passes, in order, and who answers it. Listens to nothing. */
 export function createApp(deps: AppDeps): Hono<AppEnv> {
   const { config, inFlight, log, now, meters } = deps
-  const table = methodsByPath()
-  const handlers = createHandlers(deps)
-  const app = new Hono<AppEnv>()
+  const table = createRouteTable(deps.engines.models.flatMap(({ model }) => namesOf(model)))
+  const handlers = createHandlers(deps, table)
+  // Hono would route by a path that it has decoded; this one knows only what the raw target led to.
+  const app = new Hono<AppEnv>({
+    getPath: (_, { env } = {}) => table.find(rawPath(env?.incoming.url ?? ''))?.path ?? '',
+  })
   app.onError((error, c) => writeError(error, c, log))
   app.use(lifecycle({ inFlight, log, now, meters, totalMs: config.timeouts.totalMs, newId: randomUUID }))
   app.use(cors(config.cors.origins, table))
@@ -56,17 +64,31 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
   return app
 }
 
-function createHandlers(deps: AppDeps): Record<CallerRoute['handler'], (route: CallerRoute) => Handler> {
+function createHandlers(
+  deps: AppDeps,
+  table: RouteTable,
+): Record<CallerRoute['handler'], (route: CallerRoute) => Handler> {
   const { config, engines, admission, inFlight, status, meters, log, now } = deps
   const budget = new BodyBudget(config.limits.bodyBytesInFlight)
+  const turns = new Turns()
   const probePath = engineRoutes.find(({ use }) => use === 'probe')?.path ?? '/v1/models'
   const probeOptions = { path: probePath, timeoutMs: config.timeouts.probeMs, freshMs: 1_000, answeredMs: 10_000, now }
   const probes = new Map(engines.all.map((engine) => [engine.config.name, new Probe(engine, probeOptions)]))
+  const document = describeApi()
   const createdS = Math.floor(deps.wallMs() / 1000)
+  const infer = (kind: BodyKind) => (route: CallerRoute) =>
+    inference({ config, engines, admission, budget, turns, probes, meters, status, now }, kind, route.path)
+  const modelName = ({ env }: AppContext) => table.find(rawPath(env.incoming.url ?? ''))?.modelName
   return {
-    chat: ({ path }) => inference({ config, engines, admission, budget, probes, meters, status, now }, path),
+    chat: infer('chat'),
+    completions: infer('completions'),
+    embeddings: infer('embeddings'),
+    rerank: infer('rerank'),
     models: () => listModels(engines, createdS),
+    model: () => getModel(engines, createdS, modelName),
     health: () => health,
+    openapi: () => openapi(document),
+    docs: () => docs(document),
     ready: () => ready({ engines, probes, log, draining: () => inFlight.draining }),
   }
 }

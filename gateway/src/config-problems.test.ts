@@ -70,6 +70,11 @@ test('each problem says what is wanted', () => {
     [`engines: []\n${model}`, /engines: a list: wants at least one engine/],
     [`${engine}models: []`, /models: a list: wants at least one model/],
     [`${engine}models: [{ engine: gpu }]`, /models\.0\.id: not set: /],
+    [`${engine}models: [{ id: m, engine: gpu, task: draw }]`, /models\.0\.task: "draw": /],
+    [
+      `${engine}models: [{ id: m, engine: gpu, task: embed, vision: {} }]`,
+      /models\.0\.vision: a section: wants task: chat/,
+    ],
     [`${engine}models: [{ id: a b, engine: gpu }]`, /models\.0\.id: "a b": wants letters, digits/],
     [engine.replace('kind: vllm', "kind: vllm, via: 'gpu'") + model, /engines\.0\.via: "gpu": wants mesh:NAME/],
     [engine.replace('kind: vllm', "kind: vllm, tls: { caFile: '/x' }") + model, /engines\.0\.tls/],

@@ -55,6 +55,7 @@ engines: [{ name: gpu, url: 'http://gpu.example:8443/', via: 'mesh:gpu', kind: l
 models:
   - { id: Org/Model-7B:q4, engine: gpu, served: other, aliases: [fast], context: 4096,
       vision: { coordinates: relative-1000, factor: 32, minPixels: 1, maxPixels: 2, maxSide: 3 } }
+  - { id: vectors, engine: gpu, task: embed }
 cors: { origins: ['*', 'https://me.example'] }
 limits: { bodyBytesMax: 10, bodyBytesInFlight: 20, answerBytesMax: 30, queueMax: 0, connectTries: 1 }
 timeouts: { connectMs: 1, drainMs: 9000, totalMs: 2147483647 }
@@ -62,8 +63,10 @@ timeouts: { connectMs: 1, drainMs: 9000, totalMs: 2147483647 }
   )
   deepEqual(engines, [{ name: 'gpu', url: 'http://gpu.example:8443/', via: 'mesh:gpu', kind: 'llamacpp', capacity: 3 }])
   const vision = { coordinates: 'relative-1000', factor: 32, minPixels: 1, maxPixels: 2, maxSide: 3 }
+  const talker = { id: 'Org/Model-7B:q4', engine: 'gpu', task: 'chat', served: 'other', aliases: ['fast'] }
   deepEqual(models, [
-    { id: 'Org/Model-7B:q4', engine: 'gpu', served: 'other', aliases: ['fast'], context: 4096, vision },
+    { ...talker, context: 4096, vision },
+    { id: 'vectors', engine: 'gpu', task: 'embed', aliases: [] },
   ])
   deepEqual(cors.origins, ['*', 'https://me.example'])
   deepEqual(limits, { bodyBytesMax: 10, bodyBytesInFlight: 20, answerBytesMax: 30, queueMax: 0, connectTries: 1 })

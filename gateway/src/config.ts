@@ -72,14 +72,20 @@ const visionSchema = z
     error: 'wants at most maxPixels',
   })
 
-const modelSchema = z.strictObject({
-  id: modelId,
-  engine: name,
-  served: z.string().min(1).max(256).optional(),
-  aliases: z.array(modelId).max(32).default([]),
-  vision: visionSchema.optional(),
-  context: count.optional(),
-})
+const modelSchema = z
+  .strictObject({
+    id: modelId,
+    engine: name,
+    task: z.enum(['chat', 'embed', 'rerank']).default('chat'),
+    served: z.string().min(1).max(256).optional(),
+    aliases: z.array(modelId).max(32).default([]),
+    vision: visionSchema.optional(),
+    context: count.optional(),
+  })
+  .refine(({ task, vision }) => vision === undefined || task === 'chat', {
+    path: ['vision'],
+    error: 'wants task: chat beside it; pictures stand in conversations only',
+  })
 
 const limitsSchema = z
   .strictObject({

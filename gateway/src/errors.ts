@@ -30,6 +30,11 @@ export const errorTable = {
     type: 'invalid_request_error',
     text: 'A field of the request may not be set through this gateway.',
   },
+  unknown_field: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'The request has fields that are not known here, and this key wants none dropped.',
+  },
   remote_picture: {
     status: 400,
     type: 'invalid_request_error',
@@ -44,6 +49,11 @@ export const errorTable = {
     status: 400,
     type: 'invalid_request_error',
     text: 'This model reads no pictures. Send text only, or ask the owner for a model with vision (npm start -- --engine URL, or --model FILE --mmproj FILE).',
+  },
+  wrong_task: {
+    status: 400,
+    type: 'invalid_request_error',
+    text: 'This model does other work than this route asks for.',
   },
   unsupported_picture: {
     status: 400,

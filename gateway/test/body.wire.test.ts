@@ -13,6 +13,8 @@ describe('the body of a request', () => {
   let gateway: Gateway
   before(async () => {
     ;({ engine, gateway } = await startPair({
+      // A kind that gets no salt for its cache, so that the body is all the caller's.
+      engineConfig: { kind: 'openai' },
       sections: {
         models: [{ id: 'seer', engine: 'gpu', served: model, vision: {} }],
         cors: { origins: ['*'] },
@@ -83,19 +85,24 @@ describe('the body of a request', () => {
     await refused({ n: 10_000 }, 'invalid_request', 'n')
     await refused({ stop: ['1', '2', '3', '4', '5'] }, 'invalid_request', 'stop')
     await refused({ top_logprobs: 21 }, 'invalid_request', 'top_logprobs')
-    const message = await refused({ tools: ['x'.repeat(64 * 1024)] }, 'invalid_request', 'tools')
+    const message = await refused({ stop: 'x'.repeat(64 * 1024) }, 'invalid_request', 'stop')
     assert.match(message, /wants at most 65536/)
   })
 
   it('is refused where the engine would fetch something, or read what is neither text nor picture', async () => {
     for (const url of ['http://169.254.169.254/', 'https://x/y.png', 'file:///etc/passwd'])
       assert.match(
-        await refused(saying({ type: 'image_url', image_url: { url } }), 'remote_picture', 'messages'),
+        await refused(
+          saying({ type: 'image_url', image_url: { url } }),
+          'remote_picture',
+          'messages[0].content[0].image_url.url',
+        ),
         /base64/,
       )
     for (const type of ['video_url', 'input_audio', 'file', 'image_embeds'])
-      await refused(saying({ type, [type]: { url: picture } }), 'unsupported_content', 'messages')
-    await refused(saying({ type: 'image_url', image_url: null, uuid: 'guessed' }), 'invalid_request', 'messages')
+      await refused(saying({ type, [type]: { url: picture } }), 'unsupported_content', 'messages[0].content[0].type')
+    const bare = saying({ type: 'image_url', image_url: null, uuid: 'guessed' })
+    await refused(bare, 'invalid_request', 'messages[0].content[0].image_url')
   })
 
   it('is refused where its picture is a bomb, a film, something else than it says, or cut', async () => {

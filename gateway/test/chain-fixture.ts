@@ -33,7 +33,8 @@ const promptMs = 5
 export async function startScriptedChain(extra: object = {}): Promise<TestChain & { readonly engine: EngineProcess }> {
   const engine = await spawnEngine()
   const models = [{ id: 'qwen2.5-vl-tiny' }]
-  const end = { from: 'address', url: engine.url, kind: 'vllm', capacity: 64, models } as const
+  // A kind that gets no salt for its cache, so that what arrives can be held against what was sent, byte for byte.
+  const end = { from: 'address', url: engine.url, kind: 'openai', capacity: 64, models } as const
   const test = await startTestChain({ engine: end, ...extra }).catch(async (error: unknown) => {
     await engine.close()
     throw error

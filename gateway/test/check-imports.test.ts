@@ -35,18 +35,18 @@ test('an import to the right, inside a layer, of a shared file or of a package i
 
 test('an import to the left is found in every way of writing it', () => {
   for (const line of [
-    "import { a } from '../routes/chat.ts'",
-    "import type { A } from '../routes/chat.ts'",
-    "import '../routes/chat.ts'",
-    "import {\n  a,\n  b,\n} from '../routes/chat.ts'",
-    'import * as chat from "../routes/chat.ts"',
-    "export { a } from '../routes/chat.ts'",
-    "export * from '../routes/chat.ts'",
-    "const { a } = await import('../routes/chat.ts')",
+    "import { a } from '../routes/inference.ts'",
+    "import type { A } from '../routes/inference.ts'",
+    "import '../routes/inference.ts'",
+    "import {\n  a,\n  b,\n} from '../routes/inference.ts'",
+    'import * as chat from "../routes/inference.ts"',
+    "export { a } from '../routes/inference.ts'",
+    "export * from '../routes/inference.ts'",
+    "const { a } = await import('../routes/inference.ts')",
   ])
     deepEqual(
       wrongOf({ 'routing/pick.ts': line }),
-      ['routing/pick.ts imports routes/chat.ts: against the order of layers'],
+      ['routing/pick.ts imports routes/inference.ts: against the order of layers'],
       line,
     )
 })

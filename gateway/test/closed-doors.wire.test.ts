@@ -9,12 +9,20 @@ import { chatBody, chatPath, endPair, startPair } from './wire.ts'
 
 /** What vLLM, llama.cpp, Ollama and a Traefik beside them answer, and no caller may reach. */
 const innerPaths: readonly string[] = [
-  ...['/ping', '/version', '/load', '/metrics', '/docs', '/redoc', '/openapi.json', '/invocations', '/tokenize'],
+  ...['/ping', '/version', '/load', '/metrics', '/redoc', '/docs/oauth2-redirect', '/invocations', '/tokenize'],
   ...['/detokenize', '/tokenizer_info', '/generative_scoring', '/pooling', '/classify', '/score', '/rerank'],
-  ...['/v1/chat/completions/batch', '/v1/chat/completions/render', '/v1/completions', '/v1/completions/render'],
+  ...['/v1/chat/completions/batch', '/v1/chat/completions/render', '/v1/completions/render'],
   ...['/v1/responses', '/v1/responses/1', '/v1/responses/1/cancel', '/v1/messages', '/v1/messages/count_tokens'],
-  ...['/cohere/v2/chat', '/inference/v1/generate', '/abort_requests', '/v1/embeddings', '/v2/embed', '/v1/score'],
-  ...['/v1/rerank', '/v2/rerank', '/v1/audio/transcriptions', '/v1/audio/translations', '/v1/realtime'],
+  ...['/cohere/v2/chat', '/inference/v1/generate', '/abort_requests', '/v2/embed', '/v1/score'],
+  ...[
+    '/v2/rerank',
+    '/reranking',
+    '/embeddings',
+    '/v1/infill',
+    '/v1/audio/transcriptions',
+    '/v1/audio/translations',
+    '/v1/realtime',
+  ],
   ...['/v1/load_lora_adapter', '/v1/unload_lora_adapter', '/scale_elastic_ep', '/is_scaling_elastic_ep'],
   ...['/fault_tolerance/apply', '/fault_tolerance/status', '/start_profile', '/stop_profile', '/sleep', '/wake_up'],
   ...['/is_sleeping', '/reset_prefix_cache', '/reset_mm_cache', '/reset_encoder_cache', '/collective_rpc'],
@@ -22,7 +30,10 @@ const innerPaths: readonly string[] = [
   ...['/weight_info', '/get_world_size', '/readyz', '/slots', '/props', '/completion', '/api/tags', '/api/generate'],
   ...['/api/rawdata', '/dashboard/', '/api/overview', '/-/echo', '/v1/status', '/debug/pprof/'],
 ]
-const publicPaths = [chatPath, '/v1/models', '/health', '/ready']
+const publicPaths = [
+  ...[chatPath, '/v1/completions', '/v1/embeddings', '/v1/rerank', '/v1/models'],
+  ...['/health', '/ready', '/openapi.json', '/docs'],
+]
 
 const encodings: Readonly<Record<string, (path: string) => string>> = {
   'as it is': (path) => path,

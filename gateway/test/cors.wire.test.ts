@@ -85,7 +85,7 @@ describe('CORS', () => {
   })
 
   it('answers a preflight for a path that is not there with 404', async () => {
-    for (const path of ['/metrics', '/v1', '/v1/completions', '/v1/models/'])
+    for (const path of ['/metrics', '/v1', '/v1/responses', '/v1/models/'])
       await assertError(await preflight(gateway, path), 404, 'unknown_route')
   })
 

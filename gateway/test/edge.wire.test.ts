@@ -161,7 +161,8 @@ describe('the edge', () => {
   it("renames a model to the engine's own name and changes no other byte", async () => {
     const body = `{ "messages" : [{"role":"user","content":"h\\u00e9llo 😀"}],\n"model":"gpt-4o" }`
     assert.equal((await chat(gateway, {}, { body })).status, 200)
-    assert.deepEqual(engine.requests.at(-1)?.json, JSON.parse(body.replace('gpt-4o', model)))
+    const { cache_salt: _, ...received } = Object(engine.requests.at(-1)?.json)
+    assert.deepEqual(received, JSON.parse(body.replace('gpt-4o', model)))
   })
 
   it("tells the engine none of the caller's headers", async () => {

@@ -25,6 +25,7 @@ const keys = {
   models: {
     id: true,
     engine: true,
+    task: true,
     served: true,
     aliases: true,
     vision: true,

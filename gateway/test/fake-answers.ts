@@ -3,9 +3,17 @@ import { STATUS_CODES } from 'node:http'
 import type { Capture, Captures } from './fake-captures.ts'
 import { captureOf, eventsOf } from './fake-captures.ts'
 import type { ChatRequest, Limits, Refusal } from './fake-checks.ts'
-import { countPromptTokens, refuseChat, refuseText } from './fake-checks.ts'
+import { countPromptTokens, refuseChat, refuseModel, refuseText } from './fake-checks.ts'
 import type { Behaviour } from './fake-faults.ts'
 import { errorBody, fillerText, spoil } from './fake-faults.ts'
+import {
+  completionBody,
+  completionEvents,
+  embeddingsBody,
+  rerankBody,
+  type TextRequest,
+  textRoutes,
+} from './fake-texts.ts'
 
 /** What goes over the wire for one request, before delivery faults. */
 export interface Answer {
@@ -74,6 +82,7 @@ export function answerQuestion(question: Question, behaviour: Behaviour, capture
   if (behaviour.error !== undefined) return errorAnswer(behaviour.error)
   if (behaviour.redirect !== undefined) return redirectAnswer(behaviour.redirect)
   if (behaviour.capture !== undefined) return storedAnswer(captureOf(captures, behaviour.capture))
+  if (Object.hasOwn(textRoutes, question.path)) return textRoute(question, behaviour, captures, limits)
   if (question.path !== CHAT) return otherRoute(question, captures, limits)
   if (question.method !== 'POST') return refused({ capture: 'err-method' }, captures)
   if (question.text === undefined)
@@ -95,6 +104,29 @@ function parse(text: string): ChatRequest | undefined {
   } catch {
     return undefined
   }
+}
+
+/** Completions, vectors and scores: no captures of these, so their shapes are those of vLLM's source. */
+function textRoute(question: Question, behaviour: Behaviour, captures: Captures, limits: Limits): Answer {
+  if (question.method !== 'POST') return refused({ capture: 'err-method' }, captures)
+  const refusal = refuseText(question.contentType, question.text ?? '')
+  if (refusal !== undefined) return refused(refusal, captures)
+  const request: (TextRequest & ChatRequest) | undefined = parse(question.text ?? '')
+  const wanted = textRoutes[question.path] ?? 'prompt'
+  if (request === undefined) return refused({ capture: 'err-bad-json' }, captures)
+  if (request[wanted] === undefined)
+    return refused({ capture: 'err-missing-messages', words: [['messages', wanted]] }, captures)
+  const unknown = refuseModel(request, limits)
+  if (unknown !== undefined) return refused(unknown, captures)
+  const model = String(request.model ?? limits.models[0])
+  const plain = captureOf(captures, 'chat')
+  if (question.path === '/v1/embeddings') return answerLike(plain, embeddingsBody(request, model))
+  if (question.path === '/v1/rerank') return answerLike(plain, rerankBody(request, model))
+  const writing = { ...planTokens(request, question, behaviour), model, n: choicesOf(request) }
+  if (request.stream !== true) return answerLike(plain, completionBody(request, writing))
+  const deathEvent = eventsOf(captureOf(captures, 'engine-dies-midstream')).at(-2)
+  const streamed = captureOf(captures, 'chat-stream-nousage')
+  return { ...answerLike(streamed, ''), pieces: spoil(completionEvents(writing), behaviour, `${deathEvent}\n\n`) }
 }
 
 function otherRoute(question: Question, captures: Captures, limits: Limits): Answer {

@@ -58,7 +58,8 @@ function refuseFields(chat: ChatRequest): Refusal | undefined {
   return undefined
 }
 
-function refuseModel(chat: ChatRequest, limits: Limits): Refusal | undefined {
+/** vLLM's check of the model's name, alike on all routes. */
+export function refuseModel(chat: Pick<ChatRequest, 'model'>, limits: Limits): Refusal | undefined {
   if (chat.model === undefined || limits.models.includes(String(chat.model))) return undefined
   const aliases = limits.models.join(', ')
   return {

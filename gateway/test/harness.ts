@@ -16,7 +16,7 @@ export type LogRecord = Readonly<Record<string, unknown>>
 export interface GatewayOptions {
   /** Text of `hearth.yaml`, or its value (JSON is YAML). */
   config: string | object
-  /** Names of the keys to make. Default one, `test`. */
+  /** The keys to make, each as `keys create` takes it: a name, then flags. Default one, `test`. */
   keys?: readonly string[]
   /** Added to a clean environment; undefined takes one out. */
   env?: Readonly<Record<string, string | undefined>>
@@ -80,17 +80,17 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
 }
 
-/** Makes a key with the product's own CLI and returns its secret form. */
-export async function createKey(name: string, keysFile: string, cli?: string): Promise<string> {
+/** Makes a key with the product's own CLI and returns its secret form. `words` is the name, then flags. */
+export async function createKey(words: string, keysFile: string, cli?: string): Promise<string> {
   const entry = cli ?? process.env['HEARTH_TEST_CLI'] ?? join(ROOT, 'gateway/src/cli/main.ts')
-  const made = promisify(execFile)(process.execPath, [entry, 'keys', 'create', name, '--json'], {
+  const made = promisify(execFile)(process.execPath, [entry, 'keys', 'create', ...words.split(' '), '--json'], {
     env: cleanEnv({ HEARTH_KEYS_FILE: keysFile }),
     cwd: ROOT,
     timeout: KEY_MS,
   })
   const { stdout } = await made
   const { key } = JSON.parse(stdout) as { key?: unknown }
-  if (typeof key !== 'string') throw new Error(`keys create ${name} --json printed no key: ${stdout}`)
+  if (typeof key !== 'string') throw new Error(`keys create ${words} --json printed no key: ${stdout}`)
   return key
 }
 
@@ -120,7 +120,8 @@ async function startIn(folder: string, options: GatewayOptions): Promise<Gateway
   const { config } = options
   await writeFile(configFile, typeof config === 'string' ? config : JSON.stringify(config, null, 2))
   const keys: Record<string, string> = {}
-  for (const name of options.keys ?? ['test']) keys[name] = await createKey(name, keysFile, options.cli)
+  for (const words of options.keys ?? ['test'])
+    keys[words.split(' ')[0] ?? ''] = await createKey(words, keysFile, options.cli)
   const entry = options.entry ?? process.env['HEARTH_TEST_ENTRY'] ?? join(ROOT, 'gateway/src/main.ts')
   const env = cleanEnv({
     PORT: '0',

@@ -241,7 +241,7 @@ describe('the line to the engine', () => {
 
 describe('large bodies', () => {
   it('reach the engine unchanged: 25 MB announced, 25 MB in chunks', () =>
-    withPair({}, async ({ engine, gateway }) => {
+    withPair({ engineConfig: { kind: 'openai' } }, async ({ engine, gateway }) => {
       const body = Buffer.from(largeBody(25_000_000))
       for (const headers of [{}, { 'transfer-encoding': 'chunked' }]) {
         engine.script({ echo: {} })

@@ -45,6 +45,30 @@ describe('a real model through page-side client, gateway, sidecar, WireGuard, Tr
     assert.equal(stillBusyAtFirst, true, 'the engine had finished when the first token arrived')
   })
 
+  it('continues a text on /v1/completions, plainly and as a stream, with the same words', async () => {
+    const request = { model, prompt: 'The capital of France is', temperature: 0, max_tokens: 8, seed: 1 }
+    const plain = await client.completions.create(request)
+    assert.match(plain.choices[0]?.text ?? '', /Paris/)
+    assert.equal(plain.object, 'text_completion')
+    assert.equal(plain.usage?.completion_tokens, 8)
+    let text = ''
+    let chunks = 0
+    for await (const chunk of await client.completions.create({ ...request, stream: true })) {
+      text += chunk.choices[0]?.text ?? ''
+      chunks += 1
+    }
+    assert.equal(text, plain.choices[0]?.text)
+    assert.ok(chunks > 3, `${chunks} chunks`)
+  })
+
+  it('says what its model is for, and lets no engine be asked for work that no model does', async () => {
+    assert.equal((await client.models.retrieve(model)).id, model)
+    await assert.rejects(
+      client.embeddings.create({ model, input: 'x' }),
+      (error) => error instanceof OpenAI.BadRequestError && error.code === 'wrong_task',
+    )
+  })
+
   it('carries 20 streams side by side, each whole', () => carryTwentyStreams(client))
 
   it('frees the slot of the engine within a second when the caller leaves a stream', async () => {

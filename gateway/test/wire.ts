@@ -15,15 +15,26 @@ export interface PairOptions extends Omit<GatewayOptions, 'config'> {
   /** Merged into the engine's and the first model's entry. */
   readonly engineConfig?: object
   readonly modelConfig?: object
+  /** More names for the same engine, each of a kind without a dialect of its own. */
+  readonly engines?: readonly string[]
   /** Further sections of hearth.yaml. */
   readonly sections?: object
 }
 
 /** Starts an engine and a gateway in front of it; whoever asks ends them, `endPair` with proof that nothing is left. */
-export async function startPair({ engineConfig, modelConfig, sections, ...rest }: PairOptions): Promise<Pair> {
+export async function startPair({
+  engineConfig,
+  modelConfig,
+  engines = [],
+  sections,
+  ...rest
+}: PairOptions): Promise<Pair> {
   const engine = await startEngine()
   const config = {
-    engines: [{ name: 'gpu', url: engine.url, kind: 'vllm', ...engineConfig }],
+    engines: [
+      { name: 'gpu', url: engine.url, kind: 'vllm', ...engineConfig },
+      ...engines.map((name) => ({ name, url: engine.url, kind: 'openai' })),
+    ],
     models: [{ id: model, engine: 'gpu', ...modelConfig }],
     ...sections,
   }

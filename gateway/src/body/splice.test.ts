@@ -1,49 +1,42 @@
-import { deepEqual, equal } from 'node:assert/strict'
+import { deepEqual, equal, ok } from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { spliceBody } from './splice.ts'
+import { cutOut } from './splice.ts'
 
-test('the pieces around a replacement are views on the old bytes, and nothing is copied', () => {
-  const bytes = Buffer.from('{"model":"old","n":1}')
-  const fresh = Buffer.from('"new"')
-  const pieces = spliceBody(bytes, [{ span: { start: 9, end: 14 }, bytes: fresh }])
-  equal(Buffer.concat(pieces).toString(), '{"model":"new","n":1}')
-  equal(pieces[1], fresh)
+test('long pieces between cuts are views on the old bytes, and short ones beside each other become one', () => {
+  const bytes = Buffer.from(`ab-cd-${'x'.repeat(5000)}-ef`)
+  const cuts = [2, 5, 5006].map((start) => ({ start, end: start + 1 }))
+  const pieces = cutOut(bytes, { start: 0, end: bytes.length }, cuts)
   deepEqual(
-    [pieces[0], pieces[2]].map((piece) => piece?.buffer === bytes.buffer),
-    [true, true],
+    pieces.map((piece) => piece.toString()),
+    ['abcd', 'x'.repeat(5000), 'ef'],
+  )
+  deepEqual(
+    pieces.map((piece) => piece.buffer === bytes.buffer && piece.byteOffset - bytes.byteOffset in bytes),
+    [false, true, true],
   )
 })
 
-test('a body without replacements is the one old piece', () => {
-  const bytes = Buffer.from('{}')
-  deepEqual(
-    spliceBody(bytes, []).map((piece) => piece.toString()),
-    ['{}'],
-  )
-})
-
-test('any replacements give the text that replacing from the right gives, and no piece is empty', () => {
-  const cuts = fc.array(fc.nat(40), { maxLength: 8 })
+test('whatever is cut out of a value, the rest comes in order and no piece is empty', () => {
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 40 }), cuts, fc.array(fc.uint8Array({ maxLength: 5 })), (raw, at, news) => {
-      const bytes = Buffer.from(raw)
-      const ends = at.map((cut) => Math.min(cut, bytes.length)).sort((a, b) => a - b)
-      const replacements = ends.flatMap((start, index) => {
-        const end = ends[index + 1]
-        if (index % 2 === 1 || end === undefined) return []
-        return [{ span: { start, end }, bytes: Buffer.from(news[index] ?? []) }]
-      })
-      const wanted = replacements.reduceRight(
-        (body, { span, bytes: fresh }) => Buffer.concat([body.subarray(0, span.start), fresh, body.subarray(span.end)]),
-        bytes,
-      )
-      const pieces = spliceBody(bytes, replacements)
-      deepEqual(Buffer.concat(pieces), wanted)
-      equal(
-        pieces.some((piece) => piece.length === 0),
-        false,
-      )
-    }),
+    fc.property(
+      fc.uint8Array({ maxLength: 4000 }),
+      fc.array(fc.nat(4000), { maxLength: 12 }),
+      fc.nat(20),
+      (raw, places, before) => {
+        const bytes = Buffer.concat([Buffer.alloc(before), Buffer.from(raw)])
+        const ends = places.map((place) => before + Math.min(place, raw.length)).sort((one, other) => one - other)
+        const cuts = ends.flatMap((start, index) => {
+          const end = ends[index + 1]
+          return index % 2 === 1 || end === undefined ? [] : [{ start, end }]
+        })
+        const wanted = [...bytes].filter(
+          (_byte, at) => at >= before && !cuts.some(({ start, end }) => at >= start && at < end),
+        )
+        const pieces = cutOut(bytes, { start: before, end: bytes.length }, cuts)
+        equal(Buffer.compare(Buffer.concat(pieces), Buffer.from(wanted)), 0)
+        ok(pieces.every((piece) => piece.length > 0))
+      },
+    ),
   )
 })

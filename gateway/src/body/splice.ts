@@ -1,22 +1,30 @@
 import type { Span } from './scan.ts'
 
-/** A piece of a body that is to be replaced. */
-export interface Replacement {
-  readonly span: Span
-  readonly bytes: Buffer
-}
+/** Pieces that are shorter than this are cheaper to copy than to send one by one. */
+const shortBytes = 1024
 
 /**
- * The body with the spans replaced, as views on the old bytes: nothing is copied, parsed or written anew.
- * `replacements` stand in the order of the body and do not overlap.
+ * What is left of a value when its cuts are taken out: views on the old bytes, in order; only short pieces beside each
+ * other are copied together. `cuts` stand in order inside of `value` and do not overlap.
  */
-export function spliceBody(bytes: Buffer, replacements: readonly Replacement[]): readonly Buffer[] {
+export function cutOut(bytes: Buffer, value: Span, cuts: readonly Span[]): readonly Buffer[] {
   const pieces: Buffer[] = []
-  let from = 0
-  for (const { span, bytes: fresh } of replacements) {
-    pieces.push(bytes.subarray(from, span.start), fresh)
-    from = span.end
+  let short: Buffer[] = []
+  const flush = () => {
+    if (short.length > 0) pieces.push(short.length === 1 ? (short[0] ?? Buffer.alloc(0)) : Buffer.concat(short))
+    short = []
   }
-  pieces.push(bytes.subarray(from))
-  return pieces.filter((piece) => piece.length > 0)
+  let from = value.start
+  for (const { start, end } of [...cuts, { start: value.end, end: value.end }]) {
+    const piece = bytes.subarray(from, start)
+    from = end
+    if (piece.length === 0) continue
+    if (piece.length < shortBytes) short.push(piece)
+    else {
+      flush()
+      pieces.push(piece)
+    }
+  }
+  flush()
+  return pieces
 }

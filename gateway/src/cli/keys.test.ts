@@ -151,3 +151,18 @@ test('without HEARTH_KEYS_FILE the keys are in .hearth/keys.json', async () => {
   const { code } = await runCli(['keys', 'create', 'one'], {}, folder)
   deepEqual([code, readKeysFile(join(folder, '.hearth', 'keys.json')).length], [0, 1])
 })
+
+test('keys create --strict-fields makes a key whose unknown fields are refused, and keys list shows it', async () => {
+  const { code, out } = await keys('create', 'robot', '--strict-fields', '--json')
+  equal(code, 0)
+  equal(JSON.parse(out).strictFields, true)
+  await keys('create', 'person')
+  deepEqual(
+    readKeysFile(path).map(({ strictFields }) => strictFields),
+    [true, undefined],
+  )
+  const [robot = '', person = ''] = (await keys('list')).out.split('\n')
+  match(robot, /robot .* {2}strict fields$/)
+  equal(person.includes('strict'), false)
+  equal((await keys('list', '--strict-fields')).code, 2)
+})

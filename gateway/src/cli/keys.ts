@@ -4,9 +4,11 @@ import { createKey } from '../keys/key.ts'
 import { changeKeysFile, type KeyRecord, readKeysFile } from '../keys/keys-file.ts'
 import { exitCode, type Terminal, UsageError } from './terminal.ts'
 
-export const keysHelp = `hearth keys create NAME [--models a,b] [--expires 30d] [--json]   makes a key; its text is shown once
-hearth keys list [--json]                                         shows what the keys file holds
-hearth keys revoke ID [--json]                                    takes a key away; a running gateway follows within 2 s
+export const keysHelp = `hearth keys create NAME [--models a,b] [--expires 30d] [--strict-fields] [--json]
+                                  makes a key; its text is shown once. --strict-fields: a field that the gateway does not
+                                  know is refused, where other keys get it dropped and named in x-hearth-dropped-fields
+hearth keys list [--json]         shows what the keys file holds
+hearth keys revoke ID [--json]    takes a key away; a running gateway follows within 2 s
 
 The file is HEARTH_KEYS_FILE, or .hearth/keys.json.
 `
@@ -19,6 +21,7 @@ const longestMs = 3_650 * dayMs
 interface Flags {
   readonly models: string | undefined
   readonly expires: string | undefined
+  readonly strictFields: boolean
   readonly json: boolean
 }
 
@@ -27,7 +30,8 @@ export function runKeys(args: readonly string[], terminal: Terminal): number {
   const { verb, names, flags } = parse(args)
   const path = terminal.env['HEARTH_KEYS_FILE']?.trim() || defaultFile
   if (verb === 'create') return create(path, onlyName(names, 'NAME'), flags, terminal)
-  if (flags.models !== undefined || flags.expires !== undefined) throw usage(`"keys ${verb}" takes only --json`)
+  if (flags.models !== undefined || flags.expires !== undefined || flags.strictFields)
+    throw usage(`"keys ${verb}" takes only --json`)
   if (verb === 'list' && names.length === 0) return list(path, flags, terminal)
   if (verb === 'revoke') return revoke(path, onlyName(names, 'ID'), flags, terminal)
   throw usage(`"keys ${[verb, ...names].join(' ')}" is not a verb; wants create, list or revoke`)
@@ -38,10 +42,16 @@ function parse(args: readonly string[]): { verb: string; names: readonly string[
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { models: { type: 'string' }, expires: { type: 'string' }, json: { type: 'boolean', default: false } },
+      options: {
+        models: { type: 'string' },
+        expires: { type: 'string' },
+        'strict-fields': { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
+      },
     })
     const [verb = '', ...names] = positionals
-    return { verb, names, flags: { models: values.models, expires: values.expires, json: values.json } }
+    const { models, expires, json, 'strict-fields': strictFields } = values
+    return { verb, names, flags: { models, expires, strictFields, json } }
   } catch (error) {
     throw usage(error instanceof Error ? error.message : String(error))
   }
@@ -62,6 +72,7 @@ function create(path: string, name: string, flags: Flags, terminal: Terminal): n
     created: new Date(now).toISOString(),
     ...(models === undefined ? {} : { models }),
     ...(expires === undefined ? {} : { expires }),
+    ...(flags.strictFields ? { strictFields: true } : {}),
   }
   changeKeysFile(path, (keys) => [...keys, record])
   if (flags.json) terminal.out(`${JSON.stringify({ key: key.text, ...shown(record) })}\n`)
@@ -99,8 +110,9 @@ function shown({ hash: _hash, ...rest }: KeyRecord): Omit<KeyRecord, 'hash'> {
   return rest
 }
 
-function describeKey({ id, name, models, expires }: KeyRecord): string {
-  return `${id}  ${name}  models: ${models?.join(', ') ?? 'all'}  expires: ${expires ?? 'never'}`
+function describeKey({ id, name, models, expires, strictFields }: KeyRecord): string {
+  const fields = strictFields === true ? '  strict fields' : ''
+  return `${id}  ${name}  models: ${models?.join(', ') ?? 'all'}  expires: ${expires ?? 'never'}${fields}`
 }
 
 /** A span such as 90m, 12h or 30d, in milliseconds. */

@@ -5,7 +5,7 @@ import { exitCode, type Terminal, UsageError } from './terminal.ts'
 
 const help = `hearth: the command line of the gateway
 
-  hearth keys create NAME [--models a,b] [--expires 30d] [--json]
+  hearth keys create NAME [--models a,b] [--expires 30d] [--strict-fields] [--json]
   hearth keys list [--json]
   hearth keys revoke ID [--json]
   hearth config check [--json]

@@ -1,5 +1,6 @@
 import { createMiddleware } from 'hono/factory'
-import { type MethodsByPath, rawPath } from './precheck.ts'
+import type { RouteTable } from '../routes/table.ts'
+import { rawPath } from './precheck.ts'
 import type { AppEnv } from './request.ts'
 
 /** What the OpenAI SDK adds to a request by itself; a browser asks for each of them. */
@@ -40,13 +41,13 @@ export function openTo(origins: readonly string[]): OpenTo {
 }
 
 /** Lets the pages of the listed origins read our answers. Answers preflights itself. */
-export function cors(origins: readonly string[], table: MethodsByPath) {
+export function cors(origins: readonly string[], table: RouteTable) {
   const open = openTo(origins)
   return createMiddleware<AppEnv>(async function cors(c, next) {
     const { headers } = c.get('request')
     Object.assign(headers, open(c.env.incoming.headers.origin))
     if (headers['access-control-allow-origin'] === undefined) return next()
-    const methods = table.get(rawPath(c.env.incoming.url ?? ''))
+    const methods = table.find(rawPath(c.env.incoming.url ?? ''))?.methods
     if (c.env.incoming.method !== 'OPTIONS' || methods === undefined) return next()
     headers['access-control-allow-methods'] = [...methods].join(', ')
     headers['access-control-allow-headers'] = allowedHeaders.join(', ')

@@ -1,16 +1,7 @@
 import { createMiddleware } from 'hono/factory'
 import { HearthError } from '../errors.ts'
-import { callerRoutes } from '../routes/routes.data.ts'
+import type { RouteTable } from '../routes/table.ts'
 import type { AppEnv } from './request.ts'
-
-/** The methods of each path of the public table. */
-export type MethodsByPath = ReadonlyMap<string, ReadonlySet<string>>
-
-export function methodsByPath(): MethodsByPath {
-  const table = new Map<string, Set<string>>()
-  for (const { method, path } of callerRoutes) table.set(path, (table.get(path) ?? new Set()).add(method))
-  return table
-}
 
 /** The path of a raw request target, without its query. */
 export function rawPath(target: string): string {
@@ -22,14 +13,14 @@ export function rawPath(target: string): string {
  * Lets only what the table of routes names pass, judged on the raw target: a path that merely normalises to a known
  * one (`//v1/models`, `/v1/%6dodels`) is unknown. Throws `unknown_route` or `method_not_allowed`.
  */
-export function precheck(table: MethodsByPath) {
+export function precheck(table: RouteTable) {
   return createMiddleware<AppEnv>(async function precheck(c, next) {
     const { method = '', url = '' } = c.env.incoming
-    const methods = table.get(rawPath(url))
-    if (methods === undefined) throw new HearthError('unknown_route')
-    c.get('request').log['route'] = rawPath(url)
-    if (!methods.has(method)) {
-      c.get('request').headers['allow'] = [...methods].join(', ')
+    const route = table.find(rawPath(url))
+    if (route === undefined) throw new HearthError('unknown_route')
+    c.get('request').log['route'] = route.path
+    if (!route.methods.has(method)) {
+      c.get('request').headers['allow'] = [...route.methods].join(', ')
       throw new HearthError('method_not_allowed')
     }
     await next()

@@ -1,7 +1,7 @@
 import { equal, match, notEqual } from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { createKey, hashKey, keyIdOf } from './key.ts'
+import { cacheSaltOf, createKey, hashKey, keyIdOf } from './key.ts'
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const anyKey = fc.constant(undefined).map(createKey)
@@ -76,4 +76,18 @@ test('the stored hash gives away neither the secret nor the key', () => {
   const { text, hash } = createKey()
   notEqual(hash.includes(text.slice(14)), true)
   notEqual(hashKey(createKey().text), hash)
+})
+
+test('the salt of a key follows from its hash alone, and neither can be found in the other', () => {
+  fc.assert(
+    fc.property(anyKey, anyKey, (one, other) => {
+      const salt = cacheSaltOf(one.hash)
+      match(salt, /^[0-9a-f]{64}$/)
+      equal(cacheSaltOf(one.hash), salt)
+      notEqual(cacheSaltOf(other.hash), salt)
+      equal(one.hash.includes(salt) || salt.includes(one.id), false)
+    }),
+  )
+  // As it was made first: another one would empty the caches of all engines.
+  equal(cacheSaltOf('sha256:00'), '04bc5f7babfcc21dd642e4e9befde260619474c0b61f2007984f0f1605d787d7')
 })

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, createHmac, randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 
 /** A new API key: the text that is shown once, and what may be stored of it. */
@@ -33,6 +33,15 @@ export function keyIdOf(text: string): string | undefined {
 /** What is stored of a key: enough to recognise it, nothing to use it. A 256-bit secret needs no slow hash. */
 export function hashKey(text: string): string {
   return `sha256:${createHash('sha256').update(text).digest('hex')}`
+}
+
+/**
+ * What an engine mixes into its cache of prompts for this key, so that nobody can tell by the time of an answer what
+ * another key asked. It follows from the stored hash: the same on each instance and after each start, not to be guessed
+ * without the keys file.
+ */
+export function cacheSaltOf(hash: string): string {
+  return createHmac('sha256', hash).update('hearth cache_salt 1').digest('hex')
 }
 
 function randomText(chars: number): string {

@@ -211,3 +211,13 @@ test('a closed keyring follows no more', (t) => {
   t.mock.timers.tick(4000)
   deepEqual(changes, [])
 })
+
+test('a key has strict fields only where the file says so, and a salt of its own', () => {
+  const [strict, loose] = [addKey({ strictFields: true }), addKey()]
+  const keyring = openKeyring({ path, everyMs: periodMs, onChange })
+  open.push(keyring)
+  const [one, other] = [strict, loose].map(({ text }) => keyring.identify(text, nowMs))
+  deepEqual([one?.strictFields, other?.strictFields], [true, false])
+  match(one?.cacheSalt ?? '', /^[0-9a-f]{64}$/)
+  equal(one?.cacheSalt === other?.cacheSalt, false)
+})

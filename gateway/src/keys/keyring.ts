@@ -1,12 +1,16 @@
 import { timingSafeEqual } from 'node:crypto'
 import { statSync } from 'node:fs'
-import { hashKey, keyIdOf } from './key.ts'
+import { cacheSaltOf, hashKey, keyIdOf } from './key.ts'
 import { type KeyRecord, readKeysFile } from './keys-file.ts'
 
 /** Who calls, as far as the gateway needs to know. */
 export interface Caller {
   readonly keyId: string
   readonly keyName: string
+  /** Whether fields that the gateway does not know are refused; else they are dropped and named. */
+  readonly strictFields: boolean
+  /** For the engine alone; never logged, never in an answer. */
+  readonly cacheSalt: string
   /** Whether this key may use a model that has these names. */
   mayUse(names: readonly string[]): boolean
 }
@@ -66,6 +70,8 @@ function identify(keys: ReadonlyMap<string, KeyRecord>, text: string, nowMs: num
   return {
     keyId: record.id,
     keyName: record.name,
+    strictFields: record.strictFields === true,
+    cacheSalt: cacheSaltOf(record.hash),
     mayUse: (names) => models === undefined || names.some((name) => models.includes(name)),
   }
 }

@@ -19,12 +19,13 @@ const keySchema = z.strictObject({
   name: z.string().min(1).max(128),
   models: z.array(z.string()).optional(),
   limits: z.strictObject({}).optional(),
+  strictFields: z.boolean().optional(),
   expires: z.iso.datetime().optional(),
   created: z.iso.datetime().optional(),
 })
 const fileSchema = z.strictObject({ version: z.literal(1), keys: z.array(keySchema) })
 
-/** One key as the file holds it. `models` absent: every model. */
+/** One key as the file holds it. `models` absent: every model. `strictFields`: unknown fields are refused, not dropped. */
 export type KeyRecord = z.output<typeof keySchema>
 
 /** Thrown when the keys file cannot be used: names the file, the field and what is wanted. */

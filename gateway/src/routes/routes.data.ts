@@ -3,11 +3,22 @@
  * from it, so an engine path that is not named here can be reached neither from the internet nor from the gateway.
  */
 
-/** A route that callers of the public API may use. `handler` names the file in routes/ that answers it. */
+/** A route that callers of the public API may use. `handler` names what answers it; app.ts has one for each. */
 export interface CallerRoute {
   readonly method: 'GET' | 'POST'
+  /** Exact, but for `{id}` at its end: there stand the public names of the models, letter by letter (table.ts). */
   readonly path: string
-  readonly handler: 'chat' | 'models' | 'health' | 'ready'
+  readonly handler:
+    | 'chat'
+    | 'completions'
+    | 'embeddings'
+    | 'rerank'
+    | 'models'
+    | 'model'
+    | 'health'
+    | 'ready'
+    | 'openapi'
+    | 'docs'
   /** Whether the caller must present an API key. */
   readonly key: boolean
 }
@@ -28,13 +39,22 @@ export interface HomeRoute {
 
 export const callerRoutes: readonly CallerRoute[] = [
   { method: 'POST', path: '/v1/chat/completions', handler: 'chat', key: true },
+  { method: 'POST', path: '/v1/completions', handler: 'completions', key: true },
+  { method: 'POST', path: '/v1/embeddings', handler: 'embeddings', key: true },
+  { method: 'POST', path: '/v1/rerank', handler: 'rerank', key: true },
   { method: 'GET', path: '/v1/models', handler: 'models', key: true },
+  { method: 'GET', path: '/v1/models/{id}', handler: 'model', key: true },
   { method: 'GET', path: '/health', handler: 'health', key: false },
   { method: 'GET', path: '/ready', handler: 'ready', key: false },
+  { method: 'GET', path: '/openapi.json', handler: 'openapi', key: false },
+  { method: 'GET', path: '/docs', handler: 'docs', key: false },
 ]
 
 export const engineRoutes: readonly EngineRoute[] = [
   { method: 'POST', path: '/v1/chat/completions', use: 'inference' },
+  { method: 'POST', path: '/v1/completions', use: 'inference' },
+  { method: 'POST', path: '/v1/embeddings', use: 'inference' },
+  { method: 'POST', path: '/v1/rerank', use: 'inference' },
   { method: 'GET', path: '/v1/models', use: 'probe' },
 ]
 

@@ -85,6 +85,10 @@ function field(value: unknown, key: string): unknown {
   return value !== null && typeof value === 'object' ? Reflect.get(value, key) : undefined
 }
 
+/** Without long runs of base64, and without the salt that the gateway put into the body: engines echo both. */
 function tidy(message: string): string {
-  return message.replace(/[A-Za-z0-9+/=]+/g, (run) => (run.length < 200 ? run : '…')).slice(0, messageCharsMax)
+  return message
+    .replace(/[A-Za-z0-9+/=]+/g, (run) => (run.length < 200 ? run : '…'))
+    .replace(/\b[0-9a-f]{64}\b/g, '…')
+    .slice(0, messageCharsMax)
 }

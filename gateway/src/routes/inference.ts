@@ -1,26 +1,29 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Admission } from '../admission.ts'
 import type { BodyBudget } from '../body/budget.ts'
-import { type InferenceFields, readFields } from '../body/fields.ts'
+import { type BodyKind, readFields, rebuildBody } from '../body/fields.ts'
 import { readBody } from '../body/read.ts'
-import { spliceBody } from '../body/splice.ts'
-import type { Config } from '../config.ts'
+import type { Turns } from '../body/turns.ts'
+import type { Config, EngineConfig } from '../config.ts'
 import type { AppContext, RequestState } from '../edge/request.ts'
 import { fixOf, HearthError } from '../errors.ts'
+import type { Caller } from '../keys/keyring.ts'
 import type { MeshStatus } from '../mesh/status.ts'
 import type { Meters } from '../metrics.ts'
-import { type Engine, type Engines, type ModelRoute, namesOf } from '../routing/engines.ts'
+import type { Engine, Engines, ModelRoute } from '../routing/engines.ts'
 import type { Probe } from '../routing/probe.ts'
 import { forward } from '../upstream/forward.ts'
 import type { RelayOutcome } from '../upstream/relay.ts'
 import type { Carried } from '../upstream/tunnels.ts'
 import { checkPictures } from '../vision/pictures.ts'
+import { chooseModel } from './model-choice.ts'
 
 export interface InferenceDeps {
   readonly config: Pick<Config, 'limits' | 'timeouts' | 'engineApiKey'>
   readonly engines: Engines
   readonly admission: Admission
   readonly budget: BodyBudget
+  readonly turns: Turns
   readonly probes: ReadonlyMap<string, Probe>
   readonly meters: Meters
   readonly status: MeshStatus
@@ -34,10 +37,13 @@ interface InferenceRequest {
   readonly body: readonly Buffer[]
 }
 
-const nothing = Buffer.alloc(0)
+/** Engines that take a `cache_salt`; others would drop it, or refuse what they do not know. */
+const saltedEngines: ReadonlySet<EngineConfig['kind']> = new Set(['vllm', 'sglang'])
+/** Requests whose prompt an engine keeps in its cache; vectors and scores are made anew each time. */
+const saltedKinds: ReadonlySet<BodyKind> = new Set(['chat', 'completions'])
 
-/** Answers an inference route: read and check the body, wait in the line, forward, relay. */
-export function inference(deps: InferenceDeps, path: string) {
+/** Answers an inference route: read and check the body, wait in the line, forward, relay. The engine's path is the same. */
+export function inference(deps: InferenceDeps, kind: BodyKind, path: string) {
   return async (c: AppContext): Promise<Response> => {
     const request = c.get('request')
     const held = deps.budget.open()
@@ -47,7 +53,7 @@ export function inference(deps: InferenceDeps, path: string) {
       const readLimits = { bytesMax: limits.bodyBytesMax, idleMs: timeouts.bodyIdleMs, totalMs: timeouts.bodyTotalMs }
       const bytes = await readBody(c.env.incoming, held, readLimits, request.abort.signal)
       request.log['bytesIn'] = bytes.length
-      const checked = check(deps, request, bytes)
+      const checked = await check(deps, request, kind, bytes)
       const outcome = await send(deps, c, checked, path)
       note(request, outcome)
     } finally {
@@ -57,34 +63,29 @@ export function inference(deps: InferenceDeps, path: string) {
   }
 }
 
-function check(deps: InferenceDeps, request: RequestState, bytes: Buffer): InferenceRequest {
-  const fields = readFields(bytes)
+async function check(
+  deps: InferenceDeps,
+  request: RequestState,
+  kind: BodyKind,
+  bytes: Buffer,
+): Promise<InferenceRequest> {
+  const { caller, abort } = request
+  const strictFields = caller?.strictFields === true
+  const fields = await readFields(bytes, kind, { strictFields, signal: abort.signal, turns: deps.turns })
   const dropped = fields.dropped.join(', ')
   if (dropped !== '') request.headers['x-hearth-dropped-fields'] = dropped
-  const route = deps.engines.find(fields.model)
-  // A model that this key may not use and one that does not exist get the same answer.
-  if (route === undefined || request.caller?.mayUse(namesOf(route.model)) !== true) {
-    throw new HearthError('model_not_found', { param: 'model' })
-  }
+  const route = chooseModel(deps.engines, caller, kind, fields.model)
   Object.assign(request.log, { model: route.model.id, engine: route.engine.config.name, stream: fields.stream })
   if (fields.pictures.length > 0 && route.model.vision === undefined)
     throw new HearthError('model_has_no_vision', { param: 'messages' })
   checkPictures(bytes, fields.pictures)
-  return { route, stream: fields.stream, body: bodyForEngine(bytes, fields, route) }
+  const { id, served = id } = route.model
+  const body = rebuildBody(bytes, fields, { model: served, cacheSalt: saltFor(kind, route, caller) })
+  return { route, stream: fields.stream, body }
 }
 
-/** The body with the engine's own name of the model in it and without what the engine must not see. */
-function bodyForEngine(
-  bytes: Buffer,
-  { model, modelSpan, cuts }: InferenceFields,
-  { model: { id, served = id } }: ModelRoute,
-): readonly Buffer[] {
-  const replacements = cuts.map((span) => ({ span, bytes: nothing }))
-  if (served !== model) replacements.push({ span: modelSpan, bytes: Buffer.from(JSON.stringify(served)) })
-  return spliceBody(
-    bytes,
-    replacements.sort((one, other) => one.span.start - other.span.start),
-  )
+function saltFor(kind: BodyKind, { engine }: ModelRoute, caller: Caller | undefined): string | undefined {
+  return saltedKinds.has(kind) && saltedEngines.has(engine.config.kind) ? caller?.cacheSalt : undefined
 }
 
 async function send(

@@ -1,0 +1,140 @@
+import type { JsonSchema } from './json-schema.ts'
+
+const text: JsonSchema = { type: 'string' }
+const orNull: JsonSchema = { type: ['string', 'null'] }
+const whole: JsonSchema = { type: 'integer', minimum: 0 }
+const usage: JsonSchema = {
+  type: ['object', 'null'],
+  description: 'Tokens that were read and written.',
+  properties: { prompt_tokens: whole, completion_tokens: whole, total_tokens: whole },
+}
+const head: Readonly<Record<string, JsonSchema>> = { id: text, created: whole, model: text }
+const list = (items: JsonSchema): JsonSchema => ({ type: 'array', items })
+
+const vector: JsonSchema = {
+  type: 'object',
+  properties: {
+    object: { type: 'string', enum: ['embedding'] },
+    index: whole,
+    embedding: {
+      description: 'Numbers, or with encoding_format base64 their float32 bytes.',
+      anyOf: [list({ type: 'number' }), text],
+    },
+  },
+  required: ['index', 'embedding'],
+}
+
+const model: JsonSchema = {
+  type: 'object',
+  properties: {
+    id: text,
+    object: { type: 'string', enum: ['model'] },
+    created: whole,
+    owned_by: text,
+    max_model_len: { ...whole, description: 'Tokens, prompt and answer together.' },
+    hearth: {
+      type: 'object',
+      properties: {
+        task: { type: 'string', enum: ['chat', 'embed', 'rerank'], description: 'Which routes it answers.' },
+        aliases: { ...list(text), description: 'Its other names.' },
+        vision: { type: 'boolean', description: 'Whether it reads pictures.' },
+      },
+      required: ['task', 'aliases', 'vision'],
+    },
+  },
+  required: ['id', 'object', 'created', 'owned_by', 'hearth'],
+}
+
+/** The shapes of the answers; engines may add to them. */
+export const answerSchemas = {
+  ChatCompletion: {
+    type: 'object',
+    properties: {
+      ...head,
+      object: { type: 'string', enum: ['chat.completion'] },
+      choices: list({
+        type: 'object',
+        properties: {
+          index: whole,
+          message: {
+            type: 'object',
+            properties: {
+              role: text,
+              content: orNull,
+              tool_calls: { type: ['array', 'null'], items: { type: 'object' } },
+            },
+            required: ['role', 'content'],
+          },
+          finish_reason: orNull,
+        },
+        required: ['index', 'message', 'finish_reason'],
+      }),
+      usage,
+    },
+    required: ['id', 'object', 'created', 'model', 'choices'],
+  },
+  Completion: {
+    type: 'object',
+    properties: {
+      ...head,
+      object: { type: 'string', enum: ['text_completion'] },
+      choices: list({
+        type: 'object',
+        properties: { index: whole, text, finish_reason: orNull },
+        required: ['index', 'text', 'finish_reason'],
+      }),
+      usage,
+    },
+    required: ['id', 'object', 'created', 'model', 'choices'],
+  },
+  Embeddings: {
+    type: 'object',
+    properties: { object: { type: 'string', enum: ['list'] }, model: text, data: list(vector), usage },
+    required: ['object', 'model', 'data'],
+  },
+  Ranking: {
+    type: 'object',
+    properties: {
+      id: text,
+      model: text,
+      results: {
+        ...list({
+          type: 'object',
+          properties: {
+            index: { ...whole, description: 'Which of the documents that were sent, counted from 0.' },
+            relevance_score: { type: 'number' },
+            document: { type: ['object', 'null'], properties: { text: orNull } },
+          },
+          required: ['index', 'relevance_score'],
+        }),
+        description: 'The best first.',
+      },
+      usage,
+    },
+    required: ['model', 'results'],
+  },
+  Model: model,
+  ModelList: {
+    type: 'object',
+    properties: { object: { type: 'string', enum: ['list'] }, data: list({ $ref: '#/components/schemas/Model' }) },
+    required: ['object', 'data'],
+  },
+  Health: { type: 'object', properties: { status: { type: 'string', enum: ['ok'] } }, required: ['status'] },
+  Readiness: {
+    type: 'object',
+    properties: {
+      ready: { type: 'boolean' },
+      code: { ...text, description: 'Why no model is asked for; only while this instance shuts down.' },
+      models: {
+        type: 'object',
+        description: 'By the public name of each model.',
+        additionalProperties: {
+          type: 'object',
+          properties: { state: { type: 'string', enum: ['ready', 'unreachable'] }, code: text, message: text },
+          required: ['state'],
+        },
+      },
+    },
+    required: ['ready'],
+  },
+} as const satisfies Record<string, JsonSchema>
