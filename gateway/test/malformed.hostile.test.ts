@@ -36,7 +36,6 @@ describe('R01 malformed requests', () => {
     )
     const arrived = new Set(engine.requests.map(({ method, path }) => `${method} ${path}`))
     assert.deepEqual([...arrived], [`POST ${chatPath}`])
-    assert.equal(engine.counts().malformed, 0)
     assert.equal((await exchangeRaw(gateway.port, { path: '/health' })).head.status, 200)
   }
 
