@@ -138,7 +138,7 @@ test('the defaults that the example names are those of the schema', () => {
     equal(says, wanted, path.join('.'))
     if (wanted.startsWith('default')) compared += 1
   }
-  equal(compared, 24)
+  equal(compared, 25)
 })
 
 test('the limits and timeouts of the example are the defaults themselves', () => {
