@@ -124,9 +124,9 @@ describe('R06 headers', () => {
     await endPair({ engine, gateway })
   })
 
-  it(`of ${count} random sets pass neither from caller to engine nor back, and ours are always there`, async (t) => {
+  it(`of ${count} random sets pass neither from caller to engine nor back, and ours are always there`, async () => {
     const seed = seedOf(process.env)
-    t.diagnostic(`seed ${seed}`)
+    console.log(`seed ${seed}`)
     const chance = chanceFrom(seed)
     const sets = Array.from({ length: count }, () => ({
       sent: callerSet(chance, gateway.key),
@@ -162,7 +162,7 @@ describe('R06 headers', () => {
     assert.equal(ids.size, statuses.get(200), 'an id that was not fresh')
     assert.equal(engine.requests.length, ids.size)
     for (const received of engine.requests) checkReceived(received, ids)
-    t.diagnostic(
+    console.log(
       `${count} sets: ${statuses}; ${engine.requests.length} at the engine, ${errors.check()} different errors`,
     )
     assert.doesNotMatch(JSON.stringify(gateway.logs()), /canary|leak/)

@@ -36,11 +36,10 @@ describe('R01 malformed requests', () => {
     )
     const arrived = new Set(engine.requests.map(({ method, path }) => `${method} ${path}`))
     assert.deepEqual([...arrived], [`POST ${chatPath}`])
-    assert.equal(engine.counts().malformed, 0)
     assert.equal((await exchangeRaw(gateway.port, { path: '/health' })).head.status, 200)
   }
 
-  it('answers every hand-written case of doubtful framing with one of its own statuses', async (t) => {
+  it('answers every hand-written case of doubtful framing with one of its own statuses', async () => {
     const cases = framingCases(gateway.key)
     assert.ok(cases.length >= 60)
     assert.equal(new Set(cases.map(({ name }) => name)).size, cases.length)
@@ -54,14 +53,14 @@ describe('R01 malformed requests', () => {
       if (got.some((status) => !statuses.includes(status)))
         wrong.push(`${name}: ${got.join()}, wanted one of ${statuses.join()}`)
     })
-    t.diagnostic(`${cases.length} cases: ${seen}`)
+    console.log(`${cases.length} cases: ${seen}`)
     assert.deepEqual(wrong, [])
     await nothingBroke()
   })
 
-  it('survives 10,000 seeded mutations: no exit, no 500, valid HTTP, only statuses that are meant', async (t) => {
+  it('survives 10,000 seeded mutations: no exit, no 500, valid HTTP, only statuses that are meant', async () => {
     const seed = seedOf(process.env)
-    t.diagnostic(`seed ${seed}`)
+    console.log(`seed ${seed}`)
     const seen = new Tallies<number>()
     const startedMs = performance.now()
     await inParallel(first(mutations(seed, gateway.key), 10_000), width, async (text) => {
@@ -75,15 +74,15 @@ describe('R01 malformed requests', () => {
         assert.ok(answer.whole, `broken off: ${why}`)
       }
     })
-    t.diagnostic(
+    console.log(
       `10000 requests in ${Math.round(performance.now() - startedMs)} ms: ${seen} (0: closed without an answer)`,
     )
     await nothingBroke()
   })
 
-  it('R60 says nothing of the inside in any of these errors', (t) => {
+  it('R60 says nothing of the inside in any of these errors', () => {
     const different = errors.check()
     assert.ok(errors.count > 1_000)
-    t.diagnostic(`${errors.count} error bodies, ${different} different`)
+    console.log(`${errors.count} error bodies, ${different} different`)
   })
 })

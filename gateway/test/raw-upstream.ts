@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 
 /** One request as bytes, and what its connection had carried before. */
 export interface SeenRequest {
@@ -16,6 +17,8 @@ export interface Plan {
   /** Told to the requests that come later on the same connection. */
   readonly mark: string
   readonly writes: readonly Buffer[]
+  /** Between the writes; else they follow each other on the turns of the loop. */
+  readonly pauseMs?: number
   /** Written again and again behind `writes`, until the connection is gone or `endlessMax` bytes are out. */
   readonly endless?: Buffer
   /** Whether it is written when the head of the request is there, before its body. */
@@ -114,11 +117,11 @@ async function drained(socket: Socket): Promise<void> {
   socket.off('drain', go).off('close', go)
 }
 
-async function say(socket: Socket, { writes, endless, ending }: Plan): Promise<void> {
+async function say(socket: Socket, { writes, endless, ending, pauseMs }: Plan): Promise<void> {
   for (const bytes of writes) {
     if (socket.destroyed) return
     socket.write(bytes)
-    await new Promise((resolve) => setImmediate(resolve))
+    await (pauseMs === undefined ? nextTurn() : sleep(pauseMs))
   }
   for (let sent = 0; endless !== undefined && sent < endlessMax && !socket.destroyed; sent += endless.length) {
     if (!socket.write(endless)) await drained(socket)

@@ -9,6 +9,9 @@ const root = join(import.meta.dirname, '../..')
 const characters = 100_000
 const cpuMsMax = 5
 
+/** Where one is made of a text, only to see whether it can be: it is never run. */
+const onlyRead = new Set(['gateway/src/body/caller-schema.ts'])
+
 interface Found {
   readonly place: string
   readonly regex: RegExp
@@ -22,13 +25,13 @@ const found = globSync('gateway/src/**/*.ts', { cwd: root })
 describe('R19 regular expressions', () => {
   it('are all written out, so that they can be found and tried', () => {
     assert.ok(found.length >= 40, `${found.length} found`)
-    const built = globSync('gateway/src/**/*.ts', { cwd: root }).filter(
-      (file) => !file.endsWith('.test.ts') && /\bRegExp\(/.test(readFileSync(join(root, file), 'utf8')),
-    )
+    const built = globSync('gateway/src/**/*.ts', { cwd: root })
+      .filter((file) => !file.endsWith('.test.ts') && !onlyRead.has(file))
+      .filter((file) => /\bRegExp\(/.test(readFileSync(join(root, file), 'utf8')))
     assert.deepEqual(built, [])
   })
 
-  it(`take less than ${cpuMsMax} ms of processor for ${characters} hostile characters`, (t) => {
+  it(`take less than ${cpuMsMax} ms of processor for ${characters} hostile characters`, () => {
     const linear = cpuMsOf(/^(?:[a-m]|[^a-m])*?$/, 'am'.repeat(characters / 2))
     const costs = found.flatMap(({ place, regex }) =>
       hostileTexts(regex).map((text) => ({ place, regex, text, ms: costOf(regex, text) })),
@@ -36,10 +39,10 @@ describe('R19 regular expressions', () => {
     const sorted = costs.toSorted((one, other) => other.ms - one.ms)
     const show = ({ place, regex, ms, text }: (typeof costs)[number]) =>
       `${ms.toFixed(2)} ms ${place} /${regex.source}/${regex.flags} on ${JSON.stringify(text.slice(0, 30))}…`
-    t.diagnostic(
+    console.log(
       `${found.length} expressions × ${costs.length / found.length} texts; a linear one takes ${linear.toFixed(2)} ms`,
     )
-    for (const cost of sorted.slice(0, 3)) t.diagnostic(show(cost))
+    for (const cost of sorted.slice(0, 3)) console.log(show(cost))
     const slow = sorted.filter(({ ms }) => ms > Math.max(cpuMsMax, 20 * linear))
     assert.deepEqual([...new Set(slow.map(({ place }) => place))], [], slow.slice(0, 5).map(show).join('\n'))
   })

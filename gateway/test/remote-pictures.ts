@@ -11,7 +11,8 @@ import { bodyWith, places, remoteUrls } from './remote-urls.ts'
 import { inParallel } from './seeded.ts'
 import { chatPath, endPair, startPair } from './wire.ts'
 
-const way = 'dummy0'
+const way = 'out0'
+const farEnd = 'out1'
 
 /** What came of the whole corpus; the outer test judges it. */
 export interface RemoteResult {
@@ -32,11 +33,13 @@ export interface RemoteResult {
 function openNamespace(): void {
   const run = (...args: string[]) => execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'inherit'] })
   run('link', 'set', 'lo', 'up')
-  run('link', 'add', way, 'type', 'dummy')
-  // Nothing but what somebody sends: no announcements of its own.
-  run('link', 'set', way, 'addrgenmode', 'none', 'multicast', 'off')
+  run('link', 'add', way, 'type', 'veth', 'peer', 'name', farEnd)
+  // Nothing but what somebody sends: no announcements, no questions who has an address.
+  for (const end of [way, farEnd]) {
+    run('link', 'set', end, 'addrgenmode', 'none', 'multicast', 'off', 'arp', 'off')
+    run('link', 'set', end, 'up')
+  }
   run('address', 'add', '198.18.0.2/30', 'dev', way)
-  run('link', 'set', way, 'up')
   run('route', 'add', 'default', 'dev', way)
   run('-6', 'address', 'add', '2001:db8::2/64', 'dev', way, 'nodad')
   run('-6', 'route', 'add', 'default', 'dev', way)

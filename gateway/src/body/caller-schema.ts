@@ -86,7 +86,7 @@ export function countRepeats(pattern: string): number {
   let most = 1
   let atom = 1
   for (const [token, group, end, least, upTo] of pattern.matchAll(
-    /\\.|\[(?:\\.|[^\]\\])*\]|(\()|(\))|\{(\d+)(?:,(\d*))?\}|./gsu,
+    /\\.|\[(?:\\.|[^\]\\])*\]?|(\()|(\))|\{(\d+)(?:,(\d*))?\}|./gsu,
   )) {
     if (group !== undefined) {
       opened.push(most)

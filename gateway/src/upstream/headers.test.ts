@@ -67,6 +67,10 @@ test('an error of an engine passes whatever its type, but not with a doubtful en
   equal(problemOfHead(500, { 'content-encoding': 'gzip' }), 'a compressed body')
 })
 
+test('a redirect is named as one in the log', () => {
+  equal(problemOfHead(302, json), 'a redirect (302)')
+})
+
 test('what points elsewhere, is compressed, is framed twice or is no answer of a model does not pass', () => {
   const problems = [
     ...[300, 302, 304, 399, 201, 204, 206].map((status) => problemOfHead(status, json)),
