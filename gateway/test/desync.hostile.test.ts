@@ -5,7 +5,7 @@ import { makeCase } from './desync-cases.ts'
 import { findDifferingHashes, isServable, judge, type Run, readingsOf, served, type Verdict } from './desync-judge.ts'
 import { assertNothingLeft, startGateway } from './harness.ts'
 import type { Seen } from './origin-recorder.ts'
-import { type Origin, type OriginName, originNames, programOf, startOrigin } from './origins.ts'
+import { findProgram, type Origin, type OriginName, originNames, startOrigin } from './origins.ts'
 import { inParallel, seedOf, Tallies } from './seeded.ts'
 
 /** For each server: 6 × 400 cases in a run, of a request or more each; 2,000 and more by hand. */
@@ -20,17 +20,16 @@ const silenceMs = 20_000
 const directSilenceMs = 1_500
 
 describe('R02: one reading of a request', () => {
-  const programs = originNames.map((name) => ({ name, program: programOf(name) }))
+  const programs = originNames.map((name) => ({ name, ...findProgram(name) }))
   const there = programs.flatMap(({ name, program }) => (program === undefined ? [] : [{ name, program }]))
-  const reason = process.env['HEARTH_ORIGINS_MISSING'] ?? 'its program is not named: npm test -- --only hostile'
   let sight: Sight = { versions: new Map(), verdicts: new Map() }
 
   before(async () => {
     if (there.length > 0) sight = await withOrigins(there, patienceS, throughGateway)
   })
 
-  for (const { name, program } of programs) {
-    const skip = program === undefined ? `${name}: ${reason}` : false
+  for (const { name, program, reason } of programs) {
+    const skip = program === undefined ? reason : false
     it(`${name} sees every accepted request once and as it was meant, and none of the refused ones`, { skip }, (t) => {
       const verdict = sight.verdicts.get(name)
       assert.ok(verdict)
@@ -42,7 +41,7 @@ describe('R02: one reading of a request', () => {
     })
   }
 
-  const alone = there.length < 2 ? `two servers are wanted to compare; ${reason}` : false
+  const alone = there.length < 2 ? 'two servers are wanted to compare' : false
   it('every server is given the same bytes', { skip: alone }, (t) => {
     const verdicts = [...sight.verdicts.values()]
     const observations = verdicts.reduce((sum, { accepted, refused }) => sum + accepted + refused, 0)

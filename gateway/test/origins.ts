@@ -25,9 +25,11 @@ export interface Origin {
   stop(): Promise<void>
 }
 
-/** The variable with the path of an origin's program, as the runner sets it. */
-export function programOf(name: OriginName): string | undefined {
-  return process.env[`HEARTH_${name.replace(/-.*/, '').toUpperCase()}`]
+/** Where an origin's program is, as the runner says in a variable; else why there is none. */
+export function findProgram(name: OriginName): { readonly program: string | undefined; readonly reason: string } {
+  const variable = `HEARTH_${name.replace(/-.*/, '').toUpperCase()}`
+  const reason = process.env[`${variable}_MISSING`] ?? `${variable} is not set, as npm test -- --only hostile does`
+  return { program: process.env[variable], reason }
 }
 
 interface Place {
