@@ -136,13 +136,10 @@ function listen(running: Running & { config: Config }): void {
   const onSignal = (signal: string) => {
     if (stopping) return
     stopping = true
-    stop(running, signal).then(
-      () => process.exit(0),
-      (error: unknown) => {
-        log('CRITICAL', 'stop failed', { problem: String(error) })
-        process.exit(1)
-      },
-    )
+    stop(running, signal).then(leave, (error: unknown) => {
+      log('CRITICAL', 'stop failed', { problem: String(error) })
+      process.exit(1)
+    })
   }
   process.on('SIGTERM', () => onSignal('SIGTERM'))
   process.on('SIGINT', () => onSignal('SIGINT'))
@@ -183,6 +180,13 @@ async function stop(
   for (let turn = 0; turn < 10 && openSockets() > 0; turn += 1) await new Promise((resolve) => setImmediate(resolve))
   const sockets = openSockets()
   log('NOTICE', 'stopped', { leases: admission.inFlight, sockets, requests: inFlight.size })
+}
+
+/** Ends the process when its last words are read: what a slow reader of the log has not taken by then is lost. */
+function leave(): void {
+  setTimeout(() => process.exit(0), lastWordsMs)
+  // A turn later, when the lines of this one are written.
+  setImmediate(() => process.stdout.write('', () => process.exit(0)))
 }
 
 function openSockets(): number {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { describe, it } from 'node:test'
-import { withDeadline } from './deadline.ts'
+import { waitUntil, withDeadline } from './deadline.ts'
+import { inParallel } from './seeded.ts'
 import { assertError, chat, readEvents, withPair } from './wire.ts'
 
 const budgetMs = 9_500
@@ -34,6 +35,26 @@ describe('SIGTERM', () => {
       const stopped = gateway.stop()
       await assertError(await waiting, 503, 'draining')
       assert.equal((await stopped).code, 0)
+    }))
+
+  it('loses no record of the log to a reader that is behind', () =>
+    withPair({}, async ({ gateway }) => {
+      const { stdout } = gateway.child
+      stdout?.pause()
+      const requests = 1_200
+      await inParallel(Array(requests).keys(), 50, async () => {
+        await (await fetch(`${gateway.url}/v1/models`)).text()
+      })
+      const stopped = gateway.stop()
+      const isGone = () =>
+        fetch(`${gateway.url}/health`).then(
+          () => false,
+          () => true,
+        )
+      await waitUntil(isGone, 5_000, 'nobody listens any more')
+      stdout?.resume()
+      assert.equal((await stopped).code, 0)
+      assert.equal(gateway.logs().filter(({ outcome }) => outcome === 'missing_api_key').length, requests)
     }))
 })
 

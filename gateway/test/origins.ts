@@ -25,9 +25,11 @@ export interface Origin {
   stop(): Promise<void>
 }
 
-/** The variable with the path of an origin's program, as the runner sets it. */
-export function programOf(name: OriginName): string | undefined {
-  return process.env[`HEARTH_${name.replace(/-.*/, '').toUpperCase()}`]
+/** Where an origin's program is, as the runner says in a variable; else why there is none. */
+export function findProgram(name: OriginName): { readonly program: string | undefined; readonly reason: string } {
+  const variable = `HEARTH_${name.replace(/-.*/, '').toUpperCase()}`
+  const reason = process.env[`${variable}_MISSING`] ?? `${variable} is not set, as npm test -- --only hostile does`
+  return { program: process.env[variable], reason }
 }
 
 interface Place {
@@ -36,6 +38,7 @@ interface Place {
   readonly port: number
   /** Where it sends requests, or reports of them. */
   readonly recorderPort: number
+  readonly patienceS: number
 }
 
 interface Start {
@@ -64,8 +67,8 @@ const versionArgs: Readonly<Record<OriginName, readonly string[]>> = {
   ],
 }
 
-/** Starts one origin on a free port; whoever starts it stops it. */
-export async function startOrigin(name: OriginName, program: string): Promise<Origin> {
+/** Starts one origin on a free port that waits so long for a caller who has fallen silent; whoever starts it stops it. */
+export async function startOrigin(name: OriginName, program: string, patienceS: number): Promise<Origin> {
   const dir = mkdtempSync(join(tmpdir(), `hearth-${name}-`))
   const leash = openLeash()
   const recorder = await (name.startsWith('uvicorn') ? startReportTaker() : startRecorder())
@@ -75,7 +78,7 @@ export async function startOrigin(name: OriginName, program: string): Promise<Or
     rmSync(dir, { recursive: true, force: true })
   }
   try {
-    const { args, env } = describers[name]({ program, dir, port, recorderPort: recorder.port })
+    const { args, env } = describers[name]({ program, dir, port, recorderPort: recorder.port, patienceS })
     const child = await startProcess(describe(name, { program, args, env, dir, port }), { logDir: dir, leash })
     const stop = () => stopOrigin(child, recorder, cleanUp)
     return { name, version: await readVersion(name, program), port, pid: child.pid, seen: recorder.seen, stop }
@@ -135,8 +138,8 @@ function write(dir: string, name: string, text: string): string {
   return join(dir, name)
 }
 
-/** Callers that fall silent are given up soon; the gateway's idle connections are kept longer than it keeps them. */
-function startNginx({ dir, port, recorderPort }: Place): Start {
+/** The gateway's idle connections are kept longer than it keeps them. */
+function startNginx({ dir, port, recorderPort, patienceS }: Place): Start {
   const kinds = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
   const folders = kinds.map((kind) => `  ${kind}_temp_path ${join(dir, kind)};`).join('\n')
   const file = write(
@@ -151,8 +154,8 @@ http {
 ${folders}
   access_log off;
   client_max_body_size 32m;
-  client_header_timeout 1s;
-  client_body_timeout 1s;
+  client_header_timeout ${patienceS}s;
+  client_body_timeout ${patienceS}s;
   keepalive_timeout 10s;
   keepalive_requests 100000;
   upstream recorder { server 127.0.0.1:${recorderPort}; keepalive 16; }
@@ -163,7 +166,7 @@ ${folders}
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_next_upstream off;
-      proxy_read_timeout 2s;
+      proxy_read_timeout 10s;
     }
   }
 }
@@ -172,7 +175,7 @@ ${folders}
   return { args: ['-e', 'stderr', '-p', dir, '-c', file] }
 }
 
-function startHaproxy({ dir, port, recorderPort }: Place): Start {
+function startHaproxy({ dir, port, recorderPort, patienceS }: Place): Start {
   const file = write(
     dir,
     'haproxy.cfg',
@@ -182,10 +185,10 @@ function startHaproxy({ dir, port, recorderPort }: Place): Start {
 defaults
   mode http
   retries 0
-  timeout connect 2s
-  timeout client 1s
-  timeout server 2s
-  timeout http-request 1s
+  timeout connect 10s
+  timeout client ${patienceS}s
+  timeout server 10s
+  timeout http-request ${patienceS}s
   timeout http-keep-alive 10s
 frontend callers
   bind 127.0.0.1:${port}
@@ -198,7 +201,7 @@ backend recorder
   return { args: ['-db', '-f', file] }
 }
 
-function startApache({ program, dir, port, recorderPort }: Place): Start {
+function startApache({ program, dir, port, recorderPort, patienceS }: Place): Start {
   const modules = join(dirname(dirname(program)), 'lib/apache2/modules')
   accessSync(modules)
   const names = ['mpm_event', 'authz_core', 'proxy', 'proxy_http', 'reqtimeout']
@@ -224,17 +227,17 @@ ThreadsPerChild 64
 MaxRequestWorkers 128
 MinSpareThreads 1
 MaxSpareThreads 128
-Timeout 2
+Timeout ${Math.max(2, patienceS)}
 KeepAliveTimeout 10
 MaxKeepAliveRequests 0
-RequestReadTimeout header=1 body=1
+RequestReadTimeout header=${patienceS} body=${patienceS}
 ProxyPass / http://127.0.0.1:${recorderPort}/
 `,
   )
   return { args: ['-D', 'FOREGROUND', '-d', dir, '-f', file] }
 }
 
-function startCaddy({ dir, port, recorderPort }: Place): Start {
+function startCaddy({ dir, port, recorderPort, patienceS }: Place): Start {
   const file = write(
     dir,
     'Caddyfile',
@@ -247,8 +250,8 @@ function startCaddy({ dir, port, recorderPort }: Place): Start {
   }
   servers {
     timeouts {
-      read_header 1s
-      read_body 1s
+      read_header ${patienceS}s
+      read_body ${patienceS}s
       idle 10s
     }
   }

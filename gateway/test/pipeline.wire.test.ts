@@ -30,6 +30,25 @@ describe('requests that are sent before the answer to an earlier one', () => {
       await client.write(plain(pair) + expectant)
       assert.deepEqual([await readStatus(client), await readStatus(client)], [200, 200])
     }))
+
+  it('leave the earlier answer whole when they break off in their own body', () =>
+    withPair({}, async (pair) => {
+      const { engine, gateway } = pair
+      engine.script({ tokens: 5, stall: { afterEvents: 2 } })
+      await using client = await openRaw(gateway.port)
+      const body = chatBody({ stream: true })
+      await client.write(post(pair, `Content-Length: ${body.length}`, body))
+      const head = await client.readHead()
+      const events = client.readEvents(head)
+      await events.next()
+      await client.write(post(pair, 'Transfer-Encoding: chunked', 'no size\r\n'))
+      assert.equal((await fetch(`${gateway.url}/health`)).status, 200)
+      engine.release()
+      let last: string | undefined
+      for await (const { data } of events) last = data ?? last
+      assert.equal(last, '[DONE]')
+      assert.equal(await client.closed(), 'fin')
+    }))
 })
 
 function plain(pair: Pair): string {

@@ -87,7 +87,7 @@ async function hostileTests(): Promise<Tally> {
     const { tally, problem } = await tryPart(name)
     tallies.push(tally)
     if (problem === undefined) env[`HEARTH_${name.toUpperCase()}`] = requirePart(readParts(), name)
-    else env['HEARTH_ORIGINS_MISSING'] = problem
+    else env[`HEARTH_${name.toUpperCase()}_MISSING`] = problem
   }
   return addUp([...tallies, await nodeTests(files(['gateway/test/*.hostile.test.ts']), env, 1)])
 }

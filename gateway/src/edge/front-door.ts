@@ -32,11 +32,13 @@ const codeOfComplaint: Readonly<Record<string, ErrorCode>> = {
  */
 export function openFrontDoor(server: Server, listener: Listener, options: FrontDoorOptions): void {
   const latest = new WeakMap<Duplex, ServerResponse>()
+  const open = new WeakMap<Duplex, Set<ServerResponse>>()
   const spoilt = new WeakSet<Duplex>()
   const enter: Listener = (incoming, outgoing) => {
     // What comes after the last answer of a connection is not looked at.
     if (incoming.socket.writableEnded || spoilt.has(incoming.socket)) return
     latest.set(incoming.socket, outgoing)
+    keepWhileOpen(open, incoming.socket, outgoing)
     const refusal = judge(incoming)
     if (refusal === undefined) return void listener(incoming, outgoing)
     // Its answer may wait for an earlier one; where the next request begins is in doubt all the same.
@@ -62,15 +64,24 @@ export function openFrontDoor(server: Server, listener: Listener, options: Front
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const last = latest.get(socket)
+    const isCut = last?.req.complete === false && !last.headersSent
+    // The last answer that is still owed: that of a request that broke off in its body is our own to give.
+    const owed = isCut ? [...(open.get(socket) ?? [])].findLast((answer) => answer !== last) : last
     // An answer is under way, or belongs to the request before this one: another would be taken for it.
-    const isBusy = last !== undefined && !last.writableFinished && (last.headersSent || last.req.complete)
+    const isBusy = owed !== undefined && !owed.writableFinished && (owed.headersSent || owed.req.complete)
     // The parser complains of every further piece too; a cut now would throw away the answer to the first.
     if (spoilt.has(socket) && error.code !== 'ECONNRESET') return
     if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy()
     spoilt.add(socket)
-    if (isBusy) endWith(last, socket)
+    if (isBusy) endWith(owed, socket)
     else answerBare(socket, note(complaint(error), last?.req.complete === false ? last.req : undefined, options))
   })
+}
+
+function keepWhileOpen(open: WeakMap<Duplex, Set<ServerResponse>>, socket: Duplex, outgoing: ServerResponse): void {
+  const answers = open.get(socket) ?? new Set()
+  open.set(socket, answers.add(outgoing))
+  outgoing.once('close', () => answers.delete(outgoing))
 }
 
 /** The answer where the adapter refuses to make a request of what the door let in, such as the host `127.1`. */
