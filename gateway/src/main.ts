@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
+import { setDefaultHighWaterMark } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import { createAdmin } from './admin.ts'
 import { Admission } from './admission.ts'
@@ -21,6 +22,9 @@ const exitConfig = 3
 const keysEveryMs = 2_000
 /** Between the cut of the last requests and the exit: enough for their last words to leave. */
 const lastWordsMs = 700
+
+/** What a socket reads ahead or holds unsent before it asks to wait; Node's own 64 KiB are held by each slow caller twice. */
+const socketBytes = 16 * 1024
 
 interface Running {
   readonly server: Server
@@ -58,6 +62,7 @@ function openLog(form: Config['log']): Log {
 }
 
 function start(config: Config): Running & { config: Config } {
+  setDefaultHighWaterMark(false, socketBytes)
   const log = openLog(config.log)
   const keyring = openKeyring({
     path: config.keysFile,
