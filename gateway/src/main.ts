@@ -101,7 +101,7 @@ function start(config: Config): Running & { config: Config } {
     // The four 300 s defaults of the chain are all replaced: bodies have their own clocks (body/read.ts).
     requestTimeout: 0,
     headersTimeout: config.timeouts.headMs,
-    connectionsCheckingInterval: Math.min(1_000, Math.ceil(config.timeouts.headMs / 4)),
+    connectionsCheckingInterval: Math.min(250, Math.ceil(config.timeouts.headMs / 4)),
     keepAliveTimeout: 65_000,
     noDelay: true,
     // Judged by the front door, which answers in the one error shape.

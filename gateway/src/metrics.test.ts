@@ -69,10 +69,12 @@ test('the meters of the gateway stand in the text under their names', () => {
   meters.dial('gpu', 'mesh_refused')
   meters.retry('gpu', 'stale')
   meters.firstByte('gpu', 700)
+  meters.connectionShed('idle')
   const text = registry.render()
   const names = [...text.matchAll(/^# TYPE (\w+)/gm)].map(([, name]) => name)
   deepEqual(names.toSorted(), [
     'hearth_connect_attempts_total',
+    'hearth_connections_shed_total',
     'hearth_first_byte_seconds',
     'hearth_request_seconds',
     'hearth_requests_total',

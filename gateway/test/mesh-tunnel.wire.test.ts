@@ -126,12 +126,13 @@ describe('the admin port', () => {
     await assert.rejects(start, /cannot listen for the admin.*EADDRINUSE.*HEARTH_ADMIN_ADDR/s)
   })
 
-  it('answers nothing but GET /metrics, and nothing at all when it is off', () =>
+  it('answers nothing but GET /metrics and GET /health, and the public port has no metrics', () =>
     withRoad({}, async ({ gateway }) => {
       const { port } = await gateway.waitForLog(({ message }) => message === 'admin listening', 'the admin port')
       const metrics = await fetch(`http://127.0.0.1:${port}/metrics`)
       assert.equal(metrics.headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8')
-      assert.equal((await fetch(`http://127.0.0.1:${port}/health`)).status, 404)
+      assert.equal(await (await fetch(`http://127.0.0.1:${port}/health`)).text(), '{"status":"ok"}')
+      assert.equal((await fetch(`http://127.0.0.1:${port}/v1/models`)).status, 404)
       assert.equal((await fetch(`${gateway.url}/metrics`)).status, 404)
     }))
 })

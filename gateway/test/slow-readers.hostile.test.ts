@@ -12,6 +12,8 @@ import { chatBody, chatPath, model, rawHeaders } from './wire.ts'
 /** Each fills some 4 MiB of the kernel before it stalls, so a thousand take minutes where the processors are few. */
 const readers = Number(process.env['HEARTH_TEST_READERS'] ?? 150)
 const honest = 50
+/** So long they may take to fill the kernel. */
+const fillMs = 60_000 + 100 * readers
 const callerStallMs = 4_000
 const intervalMs = 50
 const honestWords = 80
@@ -75,10 +77,10 @@ describe('R12: slow readers', () => {
     const opening = request(gateway, 'hose')
     await using attack = await startAttack({ port: gateway.port, sockets: readers, opening, readBytesPerSecond: 1 })
     const poured = async () => (await hose.answers()).reduce((sum, { bytes }) => sum + bytes, 0)
-    await waitUntil(async () => (await hose.answers()).length === readers, 60_000, 'every stream has begun')
+    await waitUntil(async () => (await hose.answers()).length === readers, fillMs, 'every stream has begun')
     const during = summarise(await gapsOf(gateway))
     // The attacker itself learns of it late: it has not read what came before.
-    await waitUntil(async () => (await hose.answers()).every(({ open }) => !open), 90_000, 'all are cut, at home too')
+    await waitUntil(async () => (await hose.answers()).every(({ open }) => !open), fillMs, 'all are cut, at home too')
     const tally = await attack.tally()
     const tookMs = Math.round(nowMs() - startedMs)
     const growthMib = rssOf(gateway.pid, 'VmHWM') - restMib
