@@ -199,19 +199,20 @@ describe('R15: JSON that is hostile', () => {
     const turns = new Turns()
     const outcomes: string[] = []
     const readLane = async (lane: number) => {
-      for (let step = 0; step < bodies.length; step += 1) {
+      for (let step = 0; step < bodies.length / 2; step += 1) {
         const body = bodies[(lane * 2 + step) % bodies.length] ?? Buffer.alloc(0)
         const reading = readFields(body, 'chat', { strictFields: false, turns })
         await reading.catch((error: Error) => outcomes.push(error.message))
       }
     }
-    const rounds = await roundsOf(Promise.all([0, 1, 2, 3].map(readLane)))
+    const rounds = await roundsOf(() => Promise.all([0, 1, 2, 3].map(readLane)))
     const parses = bodies.map(parseMs)
     const ours = summarise(rounds)
     console.log(
       `processor ms of a round of the loop: ${JSON.stringify(ours)}; of one JSON.parse: ${parses.map(Math.round).join(', ')}`,
     )
-    assert.equal(outcomes.length, 4 * bodies.length)
+    assert.equal(outcomes.length, 2 * bodies.length)
+    assert.ok(ours.count > 100, `only ${ours.count} rounds`)
     assert.ok(ours.p99 <= 50 && ours.max <= 150, JSON.stringify(ours))
     assert.ok(ours.max < Math.max(...parses))
   })

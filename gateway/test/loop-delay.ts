@@ -84,19 +84,23 @@ export function cpuMs(pid: number): number {
  * Processor time of this thread between two rounds of its loop while `work` goes on, in milliseconds, longest last: what
  * others would wait for it. A busy machine makes none of it longer.
  */
-export async function roundsOf(work: Promise<unknown>): Promise<readonly number[]> {
+export async function roundsOf(work: () => Promise<unknown>): Promise<readonly number[]> {
   const rounds: number[] = []
   let isOver = false
   let before = threadCpuMs()
-  const round = () => {
+  const note = () => {
     const now = threadCpuMs()
     rounds.push(now - before)
     before = now
+  }
+  const round = () => {
+    note()
     if (!isOver) setImmediate(round)
   }
   setImmediate(round)
-  await work
+  await work()
   isOver = true
+  note()
   return rounds.sort((one, other) => one - other)
 }
 
