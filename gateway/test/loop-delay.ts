@@ -79,3 +79,32 @@ export function cpuMs(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? []
   return (Number(fields[11]) + Number(fields[12])) * 10
 }
+
+/**
+ * Processor time of this thread between two rounds of its loop while `work` goes on, in milliseconds, longest last: what
+ * others would wait for it. A busy machine makes none of it longer.
+ */
+export async function roundsOf(work: () => Promise<unknown>): Promise<readonly number[]> {
+  const rounds: number[] = []
+  let isOver = false
+  let before = threadCpuMs()
+  const note = () => {
+    const now = threadCpuMs()
+    rounds.push(now - before)
+    before = now
+  }
+  const round = () => {
+    note()
+    if (!isOver) setImmediate(round)
+  }
+  setImmediate(round)
+  await work()
+  isOver = true
+  note()
+  return rounds.sort((one, other) => one - other)
+}
+
+export function threadCpuMs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1000
+}
