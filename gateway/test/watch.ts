@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
 import { nowMs } from './deadline.ts'
 import type { Gateway } from './harness.ts'
 import { exchangeRaw } from './raw-client.ts'
@@ -41,8 +42,15 @@ export interface Latencies {
   readonly max: number
 }
 
-/** Asks the gateway for a whole answer of its engine again and again while `goOn` says so, one at a time, each on its own connection. */
-export async function askHealthily(gateway: Gateway, goOn: (asked: number) => boolean): Promise<Latencies> {
+/**
+ * Asks the gateway for a whole answer of its engine again and again while `goOn` says so, one at a time, each on its own
+ * connection, `pauseMs` after the one before.
+ */
+export async function askHealthily(
+  gateway: Gateway,
+  goOn: (asked: number) => boolean,
+  pauseMs = 0,
+): Promise<Latencies> {
   const took: number[] = []
   let errors = 0
   const request = { method: 'POST', path: chatPath, headers: rawHeaders(gateway), body: chatBody({ max_tokens: 1 }) }
@@ -54,6 +62,7 @@ export async function askHealthily(gateway: Gateway, goOn: (asked: number) => bo
     )
     took.push(nowMs() - startedMs)
     if (status !== 200) errors += 1
+    if (pauseMs > 0) await setTimeout(pauseMs)
   }
   return { errors, ...summarise(took) }
 }
