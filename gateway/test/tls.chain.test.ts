@@ -48,7 +48,7 @@ describe('the real chain with an encrypted ingress', () => {
     })
     gateway = await startGateway({
       config: {
-        engines: Object.entries(engines).map(([name, engine]) => ({ name, kind: 'vllm', ...engine })),
+        engines: Object.entries(engines).map(([name, engine]) => ({ name, kind: 'openai', ...engine })),
         models: Object.keys(engines).map((name) => ({ id: name, engine: name, served })),
       },
       env: { HEARTH_HOST: '127.0.0.1', HEARTH_MESH_ADDR: `127.0.0.1:${test.chain.ports.mesh}` },

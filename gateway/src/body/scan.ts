@@ -1,24 +1,16 @@
 import { isUtf8 } from 'node:buffer'
 import { invalid } from './lexer.ts'
 import type { Schema } from './schema.ts'
-import { Turns } from './turns.ts'
+import { inTurns, type TurnOptions } from './turns.ts'
 import { type BodyScan, Walk } from './walk.ts'
 
 export { type BodyScan, type KeptField, parseSpan, type Span } from './walk.ts'
 
-export interface ScanOptions {
-  /** For how long a body is read before other work gets its turn. */
-  readonly turnMs?: number
-  /** Monotonic; asked once a slice. */
-  readonly now?: () => number
+export interface ScanOptions extends TurnOptions {
   readonly sliceBytes?: number
-  /** Shared by all that read at once. */
-  readonly turns?: Turns | undefined
-  readonly signal?: AbortSignal | undefined
 }
 
 const sliceBytesDefault = 16 * 1024
-const turnMsDefault = 2
 
 /**
  * Walks a JSON body once, as bytes: nothing is copied and only small values are decoded, so a picture costs no more than
@@ -26,17 +18,13 @@ const turnMsDefault = 2
  * `schema` lets through. Throws `invalid_json` and the refusals of the schema.
  */
 export async function scanBody(bytes: Buffer, schema: Schema, options: ScanOptions = {}): Promise<BodyScan> {
-  const {
-    turnMs = turnMsDefault,
-    now = () => performance.now(),
-    sliceBytes = sliceBytesDefault,
-    turns = new Turns(),
-    signal,
-  } = options
+  return inTurns(scanSlices(bytes, schema, options.sliceBytes ?? sliceBytesDefault), options)
+}
+
+function* scanSlices(bytes: Buffer, schema: Schema, sliceBytes: number): Generator<undefined, BodyScan> {
   const walk = new Walk(bytes)
   const steps = walk.run(schema)
-  let turnEndsAt = now() + turnMs
-  for (let from = 0; ; ) {
+  for (let from = 0; ; yield) {
     const to = endOfSlice(bytes, from + sliceBytes)
     if (!isUtf8(bytes.subarray(from, to))) throw invalid('is not UTF-8')
     walk.pauseAt(to < bytes.length ? to : bytes.length + 1)
@@ -44,10 +32,6 @@ export async function scanBody(bytes: Buffer, schema: Schema, options: ScanOptio
     // Strings end where the slice does, so a walk takes nothing but ASCII from behind it.
     if (done === true) return value
     from = to
-    if (now() < turnEndsAt) continue
-    await turns.next()
-    signal?.throwIfAborted()
-    turnEndsAt = now() + turnMs
   }
 }
 

@@ -3,7 +3,7 @@ import type { Admission } from '../admission.ts'
 import type { BodyBudget } from '../body/budget.ts'
 import { type BodyKind, readFields, rebuildBody } from '../body/fields.ts'
 import { readBody } from '../body/read.ts'
-import type { Turns } from '../body/turns.ts'
+import { inTurns, type Turns } from '../body/turns.ts'
 import type { Config, EngineConfig } from '../config.ts'
 import type { AppContext, RequestState } from '../edge/request.ts'
 import { fixOf, HearthError } from '../errors.ts'
@@ -83,7 +83,7 @@ async function check(
   Object.assign(request.log, { model: route.model.id, engine: route.engine.config.name, stream: fields.stream })
   if (fields.pictures.length > 0 && route.model.vision === undefined)
     throw new HearthError('model_has_no_vision', { param: 'messages' })
-  checkPictures(bytes, fields.pictures)
+  await inTurns(checkPictures(bytes, fields.pictures), { turns: deps.turns, signal: abort.signal })
   const { id, served = id } = route.model
   const body = rebuildBody(bytes, fields, { model: served, cacheSalt: saltFor(kind, route, caller) })
   return { route, stream: fields.stream, body }

@@ -5,7 +5,7 @@ import { jpeg, png, segment, webpExtended, webpLossless, webpLossy } from '../..
 import { hostilePictures } from '../../test/hostile-pictures.ts'
 import type { Span } from '../body/scan.ts'
 import { HearthError } from '../errors.ts'
-import { checkPictures, type PictureFacts } from './pictures.ts'
+import { checkPictures as checkInSteps, type PictureFacts } from './pictures.ts'
 
 const cpuMsMax = 20
 const toUrl = (type: string, bytes: Buffer): string => `data:image/${type};base64,${bytes.toString('base64')}`
@@ -19,6 +19,14 @@ function bodyOf(literals: readonly string[]): { readonly body: Buffer; readonly 
     return { start, end }
   })
   return { body: Buffer.from(`[${literals.join(',')}]`), spans }
+}
+
+function checkPictures(body: Buffer, spans: readonly Span[]): PictureFacts[] {
+  const steps = checkInSteps(body, spans)
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done === true) return value
+  }
 }
 
 function check(...urls: readonly string[]): PictureFacts[] {
@@ -173,6 +181,35 @@ describe('checkPictures()', () => {
       assert.ok(one !== literal)
       const { body, spans } = bodyOf([one])
       assert.deepEqual(checkPictures(body, spans), check(toUrl('png', bytes)))
+    }
+  })
+
+  it('reads escapes wherever they stand in a long string', () => {
+    const bytes = Buffer.concat([png(9, 9), Buffer.alloc(60_000, 'Hearth')])
+    const facts = check(toUrl('png', bytes))
+    const units = (text: string) =>
+      text.replaceAll(/[^"]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`)
+    const literal = JSON.stringify(toUrl('png', bytes))
+    // What is read in one go ends at another place of an escape each time.
+    for (let plain = 0; plain < 7; plain += 1) {
+      const { body, spans } = bodyOf([`"${literal.slice(1, 1 + plain)}${units(literal.slice(1 + plain, -1))}"`])
+      assert.deepEqual(checkPictures(body, spans), facts)
+    }
+    for (const wrong of ['\\\\', '\\"', '\\u0141', '\\u4141', '\\n'])
+      for (const at of [65_480, 65_490, 65_500, 65_510, 65_520, 65_530]) {
+        for (let shift = 0; shift < 7; shift += 1) {
+          const text = literal.slice(1, at + shift)
+          refuses('bad_picture', /base64/, [`"${text}${wrong.repeat(4)}${literal.slice(at + shift)}`])
+        }
+      }
+  })
+
+  it('stops for other work at least every 64 KiB, escaped or not', () => {
+    const literal = JSON.stringify(toUrl('png', Buffer.concat([png(9, 9), Buffer.alloc(300_000, 0xff)])))
+    for (const one of [literal, literal.replaceAll('/', '\\/')]) {
+      const { body, spans } = bodyOf([one])
+      const stops = [...checkInSteps(body, spans)].length
+      assert.ok(stops >= body.length / 65_536, `${stops} stops in ${body.length} bytes`)
     }
   })
 
