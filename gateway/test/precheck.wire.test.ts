@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { FakeEngine } from './fake-engine.ts'
+import { chatText as chatTextWith, chunked as inOneChunk } from './framing-cases.ts'
 import type { Gateway } from './harness.ts'
 import { meantStatuses, mutations, throwAt } from './malformed.ts'
 import { exchangeRaw, openRaw, type RawClient } from './raw-client.ts'
 import { first, inParallel, seedOf, Tallies } from './seeded.ts'
 import { finalAnswers } from './strict-http.ts'
-import { chatBody, chatPath, endPair, model, startPair } from './wire.ts'
+import { chatPath, endPair, model, startPair } from './wire.ts'
 
 /** What a request that is sent word by word came to. */
 interface Answered {
@@ -30,24 +31,8 @@ describe('the front door', () => {
     await endPair({ engine, gateway })
   })
 
-  /** A chat request with a valid key in which `change` alters lines or the body; the body is its own last line. */
-  const chatText = (change: Partial<Record<'line' | 'host' | 'framing' | 'extra' | 'body', string>> = {}) => {
-    const body = chatBody()
-    const parts = {
-      line: `POST ${chatPath} HTTP/1.1`,
-      host: 'Host: a\r\n',
-      framing: `Content-Length: ${body.length}\r\n`,
-      extra: '',
-      body,
-      ...change,
-    }
-    const auth = `Authorization: Bearer ${gateway.key}\r\nContent-Type: application/json\r\n`
-    return `${parts.line}\r\n${parts.host}${auth}${parts.framing}${parts.extra}\r\n${parts.body}`
-  }
-  const chunked = (trailer = '') => {
-    const body = chatBody()
-    return `${body.length.toString(16)}\r\n${body}\r\n0\r\n${trailer}\r\n`
-  }
+  const chatText = (change: Parameters<typeof chatTextWith>[1] = {}) => chatTextWith(gateway.key, change)
+  const chunked = (trailer = '') => inOneChunk(undefined, trailer)
   const say = async (text: string): Promise<Answered> => {
     await using client = await openRaw(gateway.port)
     await client.write(text)

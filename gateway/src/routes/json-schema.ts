@@ -1,25 +1,17 @@
 import type { JsonType, Schema } from '../body/schema.ts'
 
+/** The words of JSON Schema that hold other schemas; they are of another kind here. */
+type Nesting = 'items' | 'properties' | 'additionalProperties'
+
 /** JSON Schema 2020-12, as far as the description of the API uses it. */
-export interface JsonSchema {
+export interface JsonSchema extends Partial<Omit<Schema, Nesting | 'policy'>> {
   readonly $ref?: string
-  readonly type?: JsonType | readonly JsonType[]
   readonly title?: string
-  readonly description?: string
   readonly const?: string
-  readonly enum?: readonly (string | boolean | null)[]
-  readonly minimum?: number
-  readonly maximum?: number
-  readonly minLength?: number
-  readonly maxLength?: number
   readonly pattern?: string
   readonly items?: JsonSchema
-  readonly minItems?: number
-  readonly maxItems?: number
   readonly properties?: Readonly<Record<string, JsonSchema>>
-  readonly required?: readonly string[]
   readonly additionalProperties?: boolean | JsonSchema
-  readonly maxProperties?: number
   readonly propertyNames?: JsonSchema
   readonly not?: JsonSchema
   readonly anyOf?: readonly JsonSchema[]

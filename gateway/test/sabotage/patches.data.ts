@@ -16,7 +16,7 @@ const refusedBody = {
   file: 'gateway/test/edge.wire.test.ts',
   test: 'refuses compressed bodies and bodies over the limit',
 }
-const budget = 'gateway/src/body/budget-bounds.test.ts'
+const budget = 'gateway/src/body/budget.test.ts'
 const fields = 'gateway/src/body/fields.test.ts'
 const scan = 'gateway/src/body/scan.test.ts'
 const read = 'gateway/src/body/read.test.ts'
