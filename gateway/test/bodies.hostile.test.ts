@@ -5,7 +5,7 @@ import type { FakeEngine } from './fake-engine.ts'
 import type { Gateway } from './harness.ts'
 import { exchangeRaw } from './raw-client.ts'
 import { type Framing, type Upload, upload } from './uploads.ts'
-import { adminPort, mebibyte, metricOf, round, rssOf, summarise } from './watch.ts'
+import { adminPort, imageEnv, mebibyte, metricOf, round, rssOf, summarise } from './watch.ts'
 import { assertError, chat, chatPath, endPair, startPair, withPair } from './wire.ts'
 
 const bodyBytesInFlight = 160 * mebibyte
@@ -26,6 +26,7 @@ describe('the memory of bodies', () => {
     ;({ engine, gateway } = await startPair({
       engineConfig: { capacity: 4096 },
       sections: { limits: { bodyBytesInFlight, bodyBytesPerKey: bodyBytesInFlight } },
+      env: imageEnv(),
     }))
     admin = await adminPort(gateway)
     engine.setDefault({ echo: {}, stall: 'head' })

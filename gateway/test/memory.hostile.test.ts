@@ -4,7 +4,7 @@ import { makeMemoryCgroup } from './cgroup.ts'
 import { startEngine } from './fake-engine.ts'
 import { assertNothingLeft, startGateway } from './harness.ts'
 import { type Came, type Framing, type Upload, upload } from './uploads.ts'
-import { mebibyte, round, rssOf, summarise } from './watch.ts'
+import { imageEnv, mebibyte, round, rssOf, summarise } from './watch.ts'
 import { model } from './wire.ts'
 
 const containerMib = 512
@@ -27,7 +27,12 @@ describe('R14: memory', () => {
       const config = { engines, models: [{ id: model, engine: 'gpu' }] }
       const keys = ['one', 'two']
       const { wrapper } = cgroup
-      await using gateway = await startGateway({ config, keys, env: { HEARTH_HOST: '127.0.0.1' }, wrapper })
+      await using gateway = await startGateway({
+        config,
+        keys,
+        env: { HEARTH_HOST: '127.0.0.1', ...imageEnv() },
+        wrapper,
+      })
       const limits = await gateway.waitForLog(({ message }) => message === 'limits', 'the limits')
       const roomMib = Number(limits['bodyBytesInFlight']) / mebibyte
       assert.equal(Math.floor(roomMib), Math.floor(containerMib / 3), 'the room follows from the container')

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type Plan, startAttack } from './attacker.ts'
 import type { Gateway } from './harness.ts'
-import { adminPort, askHealthily, imageEnv, type Latencies, metricOf, round, rssOf } from './watch.ts'
+import { adminPort, askHealthily, type Latencies, metricOf, round, rssOf, smallHeapEnv } from './watch.ts'
 import { chatPath, withPair } from './wire.ts'
 
 const mebibyte = 1024 * 1024
@@ -25,7 +25,7 @@ const chatHead = (framing: string, key?: string) =>
 
 describe('R10: slow heads', () => {
   it('5,000 sockets that never finish their heads are closed in time, and cost neither memory nor answers', () =>
-    withPair({ env: imageEnv() }, async ({ gateway }) => {
+    withPair({ env: smallHeapEnv() }, async ({ gateway }) => {
       const before = await askHealthily(gateway, (asked) => asked < 1_000)
       // The most that healthy callers alone made of it; more of them would let the heap grow on, attack or not.
       const restMib = rssOf(gateway.pid, 'VmHWM')

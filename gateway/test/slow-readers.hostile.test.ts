@@ -6,7 +6,7 @@ import { startEngine } from './fake-engine.ts'
 import { assertNothingLeft, type Gateway, startGateway } from './harness.ts'
 import { startHose } from './hose.ts'
 import { openRaw } from './raw-client.ts'
-import { imageEnv, mebibyte, round, rssOf, summarise } from './watch.ts'
+import { mebibyte, round, rssOf, smallHeapEnv, summarise } from './watch.ts'
 import { chatBody, chatPath, model, rawHeaders } from './wire.ts'
 
 /** Each fills some 4 MiB of the kernel before it stalls, so a thousand take minutes where the processors are few. */
@@ -67,7 +67,7 @@ describe('R12: slow readers', () => {
         ],
         timeouts: { callerStallMs },
       },
-      env: { HEARTH_HOST: '127.0.0.1', ...imageEnv() },
+      env: { HEARTH_HOST: '127.0.0.1', ...smallHeapEnv() },
     })
     engine.setDefault({ tokens: honestWords, intervalMs })
     await gapsOf(gateway)

@@ -85,19 +85,11 @@ interface Place {
   readonly store: ArrayBuffer | undefined
 }
 
-/** From here on a place is worth a mapping of its own. */
-const mappedBytesMin = 1024 * 1024
-/**
- * glibc maps what is larger than its 32 MiB by itself and unmaps it when it is freed; all else it cuts out of a heap that
- * keeps its holes. Of a mapping only what is written costs memory, so asking for more than is needed costs none.
- */
-const mappedBytes = 32 * 1024 * 1024 + 64 * 1024
-
 /** Small places are left to the garbage collector, which has them soon. */
 function plainPlace(bytes: number, held: Reservation): Place {
-  const buffer = Buffer.allocUnsafeSlow(bytes > mappedBytesMin ? Math.max(bytes, mappedBytes) : bytes)
+  const buffer = Buffer.allocUnsafeSlow(bytes)
   if (bytes > firstBytes) held.onRelease(() => void buffer.buffer.transfer(0))
-  return { bytes: buffer.subarray(0, bytes), store: undefined }
+  return { bytes: buffer, store: undefined }
 }
 
 export function tooLarge(bytesMax: number): HearthError {

@@ -55,25 +55,40 @@ export function openKeyring(options: KeyringOptions): Keyring {
   return { identify: (text, nowMs) => identify(keys, text, nowMs), close: () => clearInterval(timer) }
 }
 
-function index(records: readonly KeyRecord[]): ReadonlyMap<string, KeyRecord> {
-  return new Map(records.map((record) => [record.id, record]))
+/** A key in force, and who comes with it; both are made once, since every request asks. */
+interface Entry {
+  readonly hash: Buffer
+  readonly expiresMs: number
+  readonly caller: Caller
 }
 
-function identify(keys: ReadonlyMap<string, KeyRecord>, text: string, nowMs: number): Caller | undefined {
-  const id = keyIdOf(text)
-  const record = id === undefined ? undefined : keys.get(id)
-  // Both sides are hashes of one length; an unknown id is compared too, so that time tells nothing.
-  const same = timingSafeEqual(Buffer.from(hashKey(text)), record === undefined ? absentHash : Buffer.from(record.hash))
-  if (record === undefined || !same) return undefined
-  if (record.expires !== undefined && Date.parse(record.expires) <= nowMs) return undefined
-  const { models } = record
-  return {
-    keyId: record.id,
-    keyName: record.name,
-    strictFields: record.strictFields === true,
-    cacheSalt: cacheSaltOf(record.hash),
-    mayUse: (names) => models === undefined || names.some((name) => models.includes(name)),
+type Keys = ReadonlyMap<string, Entry>
+
+function index(records: readonly KeyRecord[]): Keys {
+  return new Map(records.map((record) => [record.id, toEntry(record)]))
+}
+
+function toEntry({ id, hash, name, models, strictFields, expires }: KeyRecord): Entry {
+  const caller: Caller = {
+    keyId: id,
+    keyName: name,
+    strictFields: strictFields === true,
+    cacheSalt: cacheSaltOf(hash),
+    mayUse: (names) => models === undefined || names.some((one) => models.includes(one)),
   }
+  return {
+    hash: Buffer.from(hash),
+    expiresMs: expires === undefined ? Number.POSITIVE_INFINITY : Date.parse(expires),
+    caller,
+  }
+}
+
+function identify(keys: Keys, text: string, nowMs: number): Caller | undefined {
+  const id = keyIdOf(text)
+  const entry = id === undefined ? undefined : keys.get(id)
+  // Both sides are hashes of one length; an unknown id is compared too, so that time tells nothing.
+  const same = timingSafeEqual(Buffer.from(hashKey(text)), entry === undefined ? absentHash : entry.hash)
+  return same && entry !== undefined && nowMs < entry.expiresMs ? entry.caller : undefined
 }
 
 /** Tells one version of the file from another: a mounted secret is swapped by a link, so the inode counts too. */

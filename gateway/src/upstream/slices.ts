@@ -1,7 +1,8 @@
-/** Also the size up to which bodies are left to the garbage collector instead of being freed by hand. */
-const sliceBytes = 64 * 1024
-/** A socket takes no more than its high-water mark (64 KiB) before it asks to wait; so many slices may be on their way. */
-const slots = 4
+/** Up to here bodies are left to the garbage collector instead of being freed by hand. */
+const wholeBytesMax = 64 * 1024
+const sliceBytes = 128 * 1024
+/** A socket takes no more than its high-water mark (64 KiB) before it asks to wait, so one would do; the other is for doubt. */
+const slots = 2
 
 /**
  * The pieces of a large body as small copies, made one by one as they are sent. What a socket has queued is read by
@@ -9,7 +10,7 @@ const slots = 4
  * body itself. The copies of one body share a few buffers of its own.
  */
 export function sliceBody(pieces: readonly Buffer[]): Buffer | Iterable<Buffer> | null {
-  if (pieces.some(({ buffer }) => buffer.byteLength > sliceBytes)) return { [Symbol.iterator]: () => copies(pieces) }
+  if (pieces.some(({ buffer }) => buffer.byteLength > wholeBytesMax)) return { [Symbol.iterator]: () => copies(pieces) }
   return pieces.length > 1 ? Buffer.concat(pieces) : (pieces[0] ?? null)
 }
 

@@ -44,7 +44,7 @@ export class Base64Text {
   readonly #headChars: number
   /** What is longer is only counted. */
   readonly #charsMax: number
-  readonly #head: string[] = []
+  readonly #head: Buffer[] = []
   readonly #scratch = Buffer.allocUnsafe(2 * pieceBytes)
   /** What is not looked at yet: at most the last four characters, since only there may padding stand. */
   #tail = ''
@@ -68,7 +68,7 @@ export class Base64Text {
   }
 
   take(piece: Buffer): void {
-    if (this.#chars < this.#headChars) this.#head.push(piece.toString('latin1'))
+    if (this.#chars < this.#headChars) this.#head.push(piece)
     this.#chars += piece.length
     // What was kept is looked at by itself, with what completes its last group.
     const missing = -this.#tail.length & 3
@@ -85,7 +85,12 @@ export class Base64Text {
   }
 
   decodeHead(bytesMax: number): Buffer {
-    return Buffer.from(this.#head.join('').slice(0, charsOf(bytesMax)), 'base64')
+    let text = ''
+    for (const piece of this.#head) {
+      if (text.length >= charsOf(bytesMax)) break
+      text += piece.toString('latin1', 0, charsOf(bytesMax) - text.length)
+    }
+    return Buffer.from(text, 'base64')
   }
 
   /** The native decoder leaves out what is no base64, so the count tells; but it also takes the alphabet for URLs. */
