@@ -262,7 +262,7 @@ export const patches: readonly Patch[] = [
     name: 'a key may use every model',
     row: 'R26',
     file: 'gateway/src/keys/keyring.ts',
-    was: 'models === undefined || names.some((name) => models.includes(name))',
+    was: 'models === undefined || names.some((one) => models.includes(one))',
     text: 'models === undefined || names.length > 0',
     seenBy: { file: 'gateway/test/routes.wire.test.ts', test: 'a model that the key may not use does not exist' },
   },
