@@ -78,3 +78,28 @@ test('patterns of any length that is let through are read in a moment', () => {
   for (const piece of ['(', '[', '\\', '{1,', '(a{9}){9}', '[^\\]]', 'a|'])
     ok(countRepeats(piece.repeat(512 / piece.length)) >= 1, piece)
 })
+
+test('every keyword that holds schemas is looked into, and every count is checked', () => {
+  const wrong = { type: 'nonsense' }
+  const single = ['additionalProperties', 'not', 'if', 'then', 'else', 'contains', 'propertyNames', 'additionalItems']
+  const inside = [
+    ...single.map((name) => ({ [name]: wrong })),
+    ...['anyOf', 'oneOf', 'allOf', 'prefixItems', 'items'].map((name) => ({ [name]: [true, wrong] })),
+    ...['properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas'].map((name) => ({
+      [name]: { a: true, b: wrong },
+    })),
+  ]
+  for (const schema of inside)
+    match(findSchemaProblem(schema) ?? 'nothing', /the type "nonsense"/, JSON.stringify(schema))
+  for (const name of ['minLength', 'maxLength', 'minItems', 'maxItems', 'minProperties', 'maxProperties']) {
+    for (const wrongCount of [-1, 1.5, '1', null, 2 ** 31])
+      match(findSchemaProblem({ [name]: wrongCount }) ?? 'nothing', new RegExp(`the ${name} `), `${name} ${wrongCount}`)
+    for (const count of [0, 1, 2 ** 31 - 1]) equal(findSchemaProblem({ [name]: count }), undefined)
+  }
+})
+
+test('a pattern and its repeats may be as long as they are let, and no longer', () => {
+  equal(findSchemaProblem({ pattern: 'a'.repeat(512) }), undefined)
+  equal(findSchemaProblem({ pattern: '(a{100}){100}' }), undefined)
+  match(findSchemaProblem({ pattern: '(a{100}){101}' }) ?? 'nothing', /10000 repeats/)
+})

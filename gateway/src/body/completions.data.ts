@@ -2,7 +2,7 @@ import { accountFields, engineFieldPrefixes, engineFields, modelField, samplingF
 import type { Schema } from './schema.ts'
 
 /** Fields of OpenAI that multiply the work or show the prompt again: refused, but where their value asks for nothing. */
-const asksForNothing = new Set<string>(['best_of', 'echo', 'prompt_logprobs'])
+const asksForNothing = new Set<string>(['best_of', 'echo'])
 
 /** `POST /v1/completions`. */
 export const completionsBody: Schema = {
@@ -19,7 +19,7 @@ export const completionsBody: Schema = {
   },
   required: ['model', 'prompt'],
   policy: {
-    refused: { forbidden_field: engineFields.filter((name) => !asksForNothing.has(name)).concat('prompt_logprobs') },
+    refused: { forbidden_field: engineFields.filter((name) => !asksForNothing.has(name)) },
     refusedPrefixes: engineFieldPrefixes,
     silent: accountFields,
   },

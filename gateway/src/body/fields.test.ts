@@ -366,3 +366,51 @@ test('parts other than texts and pictures are refused by their key and by their 
   const escaped = '{"model":"m","messages":[{"role":"user","content":[{"type":"video\\u005furl"}]}]}'
   await refused(read(escaped), 'unsupported_content', `${at}.type`, /video/)
 })
+
+test('a text may be as long as it is let, however its characters are written', async () => {
+  const named = (name: string) => read(`{"model":"m","messages":[{"role":"user","content":"x","name":"${name}"}]}`)
+  for (const letter of ['a', '\\u0061', '\\"', 'é']) {
+    await named(letter.repeat(256))
+    await refused(named(letter.repeat(257)), 'invalid_request', 'messages[0].name', /at most 256 characters/, letter)
+  }
+})
+
+test('a known key with escapes is refused wherever in a long body it stands', async () => {
+  const long = JSON.stringify(saying({ type: 'text', text: 'x'.repeat(10_000) })).slice(1, -1)
+  await refused(read(`{${long},"m\\u006fdel":"m"}`), 'invalid_json', undefined, /the key "model" with escapes/)
+  await refused(read(`{${long},"model":"m","\\u0073tream":true}`), 'invalid_json', undefined, /the key "stream" with/)
+})
+
+test('arguments of a tool may hold any number of objects and lists beside each other', async () => {
+  const calling = (args: string) =>
+    fieldsOf({
+      messages: [{ role: 'assistant', content: null, tool_calls: [{ function: { name: 'f', arguments: args } }] }],
+    })
+  for (const one of ['{}', '[]', '{"a":{}}', '[[]]', '"{{{"'])
+    await calling(`[${Array.from({ length: 200 }, () => one).join()}]`)
+  const param = 'messages[0].tool_calls[0].function.arguments'
+  for (const [open, close] of [
+    ['[', ']'],
+    ['{"a":', '}'],
+  ] as const) {
+    await calling(`${open.repeat(64)}1${close.repeat(64)}`)
+    await refused(calling(`${open.repeat(65)}1${close.repeat(65)}`), 'invalid_request', param, /at most 64 levels/)
+  }
+})
+
+test('a wrong value is shown as it is, and cut where it is long', async () => {
+  const wanted = (value: unknown) => fieldsOf({ logit_bias: { 7: value } })
+  await refused(wanted('x'), 'invalid_request', 'logit_bias.7', /is "x"; wants a number from -100 to 100/)
+  await refused(wanted('y'.repeat(500)), 'invalid_request', 'logit_bias.7', /is "y{79}; wants/)
+  await refused(fieldsOf({ stream: 'y'.repeat(500) }), 'invalid_request', 'stream', /is "y{79}; wants true or false/)
+})
+
+test('lists are as long as they are let, and not shorter', async () => {
+  for (const count of [1, 1000]) await fieldsOf({ structured_outputs: { choice: Array(count).fill('a') } })
+  for (const count of [0, 1001])
+    await refused(
+      fieldsOf({ structured_outputs: { choice: Array(count).fill('a') } }),
+      'invalid_request',
+      'structured_outputs.choice',
+    )
+})

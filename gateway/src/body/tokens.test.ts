@@ -220,3 +220,12 @@ test('what comes behind the object is refused, and white space is none of it', a
     for (const root of ['', ' ', '[]', '1', '"a"', 'null', '\ufeff{}']) await rejects(read(root, slice), HearthError)
   }
 })
+
+test('each letter of true, false and null counts', async () => {
+  for (const literal of ['true', 'false', 'null'])
+    for (let at = 0; at < literal.length; at += 1)
+      for (const letter of ['x', literal.charAt(at).toUpperCase(), '']) {
+        const text = `{"kept":${literal.slice(0, at)}${letter}${literal.slice(at + 1)}}`
+        await rejects(read(text, 1024), HearthError, text)
+      }
+})
