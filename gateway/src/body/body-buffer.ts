@@ -14,7 +14,6 @@ const stepBytes = 256 * 1024
 export class BodyBuffer {
   readonly #held: Reservation
   readonly #bytesMax: number
-  readonly #announced: boolean
   #place: Place
   #length = 0
 
@@ -22,8 +21,7 @@ export class BodyBuffer {
   constructor(announced: number, held: Reservation, bytesMax: number) {
     this.#held = held
     this.#bytesMax = bytesMax
-    this.#announced = announced > 0
-    const bytes = this.#announced ? announced : Math.min(firstBytes, bytesMax)
+    const bytes = announced > 0 ? announced : Math.min(firstBytes, bytesMax)
     held.growTo(bytes)
     this.#place = plainPlace(bytes, held)
   }

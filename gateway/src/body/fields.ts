@@ -2,7 +2,7 @@ import { HearthError } from '../errors.ts'
 import { type BodyKind, bodySchemas } from './kinds.data.ts'
 import { type KeptField, parseSpan, type Span, scanBody } from './scan.ts'
 import { cutOut } from './splice.ts'
-import type { Turns } from './turns.ts'
+import type { TurnOptions } from './turns.ts'
 
 export type { BodyKind } from './kinds.data.ts'
 
@@ -20,13 +20,9 @@ export interface InferenceFields {
   readonly kept: ReadonlyMap<string, KeptField>
 }
 
-export interface ReadFieldsOptions {
+export interface ReadFieldsOptions extends Pick<TurnOptions, 'turns' | 'signal'> {
   /** Refuse what nobody listed, instead of dropping it. */
   readonly strictFields: boolean
-  /** Ends the reading of a long body between two slices of it. */
-  readonly signal?: AbortSignal
-  /** Shared by all bodies that are read at once, so that together they give way to other work. */
-  readonly turns?: Turns
 }
 
 /**
@@ -41,7 +37,10 @@ export async function readFields(
 ): Promise<InferenceFields> {
   const { kept, dropped, pictures } = await scanBody(bytes, bodySchemas[kind], { signal, turns })
   if (strictFields && dropped.length > 0) throw unknownFields(dropped)
-  const read = (name: string) => readValue(bytes, kept.get(name))
+  const read = (name: string) => {
+    const field = kept.get(name)
+    return field === undefined ? undefined : parseSpan(bytes, field.value)
+  }
   const model = read('model')
   return {
     kind,
@@ -71,10 +70,6 @@ export function rebuildBody(
   const salt = set.cacheSalt === undefined ? '' : `,"cache_salt":${JSON.stringify(set.cacheSalt)}`
   pieces.push(Buffer.from(`${salt}}`))
   return pieces
-}
-
-function readValue(bytes: Buffer, field: KeptField | undefined): unknown {
-  return field === undefined ? undefined : parseSpan(bytes, field.value)
 }
 
 function unknownFields(dropped: readonly string[]): HearthError {

@@ -7,6 +7,7 @@ import type { Log } from '../log.ts'
 import type { Meters } from '../metrics.ts'
 import type { OpenTo } from './cors.ts'
 import { cutLater, lingerOnClose } from './linger.ts'
+import { headersOfAll } from './request.ts'
 import { judgeRequest } from './verdict.ts'
 
 export interface FrontDoorOptions {
@@ -120,9 +121,7 @@ function note(error: HearthError, incoming: IncomingMessage | undefined, options
   log('INFO', 'request', { requestId, method, status, ms: 0, outcome: code, detail: error.detail ?? error.message })
   const body = errorBody(error)
   const headers = {
-    'x-request-id': requestId,
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
+    ...headersOfAll(requestId),
     ...openTo(originOf(incoming)),
     ...errorHeaders(error),
     'content-length': String(Buffer.byteLength(body)),

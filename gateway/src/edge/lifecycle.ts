@@ -4,7 +4,7 @@ import { createMiddleware } from 'hono/factory'
 import { HearthError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Meters } from '../metrics.ts'
-import type { AppEnv, RequestState } from './request.ts'
+import { type AppEnv, headersOfAll, type RequestState } from './request.ts'
 
 /** The requests under way in this process; knows when to refuse new ones and how to end the rest. */
 export class InFlight {
@@ -104,7 +104,7 @@ function openRequest({ newId, now }: LifecycleOptions): RequestState {
   return {
     id,
     startedAt: now(),
-    headers: { 'x-request-id': id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' },
+    headers: headersOfAll(id),
     abort: new AbortController(),
     caller: undefined,
     log: {},

@@ -24,3 +24,8 @@ export interface AppEnv {
 }
 
 export type AppContext = Context<AppEnv>
+
+/** The headers of every answer, whoever writes it: its name in the log, and that nobody keeps it or guesses its type. */
+export function headersOfAll(requestId: string): Record<string, string> {
+  return { 'x-request-id': requestId, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' }
+}

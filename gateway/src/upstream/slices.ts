@@ -1,7 +1,7 @@
 /** Up to here bodies are left to the garbage collector instead of being freed by hand. */
 const wholeBytesMax = 64 * 1024
 const sliceBytes = 128 * 1024
-/** A socket takes no more than its high-water mark (64 KiB) before it asks to wait, so one would do; the other is for doubt. */
+/** A slice is larger than any socket's high-water mark, so the socket asks to wait after each: one would do, the other is for doubt. */
 const slots = 2
 
 /**
