@@ -70,6 +70,22 @@ const visionSchema = z
     error: 'wants at most maxPixels',
   })
 
+/** The clocks of an answer, which a model or a key may have of its own. */
+const answerTimeoutsSchema = z.strictObject({
+  streamFirstByteMs: ms.default(120_000),
+  plainFirstByteMs: ms.default(900_000),
+  idleMs: ms.default(120_000),
+  totalMs: ms.default(3_540_000),
+})
+
+/** The same for one model or one key: what is left out comes from the section of all. */
+export const ownTimeoutsSchema = z.strictObject({
+  streamFirstByteMs: ms.exactOptional(),
+  plainFirstByteMs: ms.exactOptional(),
+  idleMs: ms.exactOptional(),
+  totalMs: ms.exactOptional(),
+})
+
 const modelSchema = z
   .strictObject({
     id: modelId,
@@ -79,6 +95,8 @@ const modelSchema = z
     aliases: z.array(modelId).max(32).default([]),
     vision: visionSchema.optional(),
     context: count.optional(),
+    reasoning: z.enum(['fields', 'tags', 'open-tags']).default('fields'),
+    timeouts: ownTimeoutsSchema.default({}),
   })
   .refine(({ task, vision }) => vision === undefined || task === 'chat', {
     path: ['vision'],
@@ -108,12 +126,8 @@ const limitsSchema = z
     error: 'wants at most bodyBytesPerKey, or such a body never finds room',
   })
 
-const timeoutsSchema = z.strictObject({
+const timeoutsSchema = answerTimeoutsSchema.extend({
   connectMs: ms.default(25_000),
-  streamFirstByteMs: ms.default(120_000),
-  plainFirstByteMs: ms.default(900_000),
-  idleMs: ms.default(120_000),
-  totalMs: ms.default(3_540_000),
   queueMs: ms.default(60_000),
   headMs: ms.default(10_000),
   bodyIdleMs: ms.default(10_000),
@@ -158,6 +172,7 @@ export type EngineConfig = z.output<typeof engineSchema>
 export type ModelConfig = z.output<typeof modelSchema>
 export type LimitsOfFile = z.output<typeof limitsSchema>
 export type Timeouts = z.output<typeof timeoutsSchema>
+export type AnswerTimeouts = z.output<typeof answerTimeoutsSchema>
 
 /** Names that are used twice, and models of an engine that is not there. */
 export function findWrongNames(document: unknown): readonly string[] {

@@ -57,7 +57,7 @@ test('every value of the file is read', () => {
     envOf(`
 engines: [{ name: gpu, url: 'http://gpu.example:8443/', via: 'mesh:gpu', kind: llamacpp, capacity: 3 }]
 models:
-  - { id: Org/Model-7B:q4, engine: gpu, served: other, aliases: [fast], context: 4096,
+  - { id: Org/Model-7B:q4, engine: gpu, served: other, aliases: [fast], context: 4096, reasoning: tags, timeouts: { idleMs: 5 },
       vision: { coordinates: relative-1000, factor: 32, minPixels: 1, maxPixels: 2, maxSide: 3 } }
   - { id: vectors, engine: gpu, task: embed }
 cors: { origins: ['*', 'https://me.example'] }
@@ -69,8 +69,8 @@ timeouts: { connectMs: 1, drainMs: 9000, totalMs: 2147483647 }
   const vision = { coordinates: 'relative-1000', factor: 32, minPixels: 1, maxPixels: 2, maxSide: 3 }
   const talker = { id: 'Org/Model-7B:q4', engine: 'gpu', task: 'chat', served: 'other', aliases: ['fast'] }
   deepEqual(models, [
-    { ...talker, context: 4096, vision },
-    { id: 'vectors', engine: 'gpu', task: 'embed', aliases: [] },
+    { ...talker, context: 4096, reasoning: 'tags', timeouts: { idleMs: 5 }, vision },
+    { id: 'vectors', engine: 'gpu', task: 'embed', aliases: [], reasoning: 'fields', timeouts: {} },
   ])
   deepEqual(cors.origins, ['*', 'https://me.example'])
   deepEqual(limits, {

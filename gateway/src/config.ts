@@ -13,7 +13,7 @@ import {
 } from './config-schema.ts'
 import { type Machine, readMachine } from './machine.ts'
 
-export type { EngineConfig, ModelConfig, Timeouts } from './config-schema.ts'
+export type { AnswerTimeouts, EngineConfig, ModelConfig, Timeouts } from './config-schema.ts'
 
 /** As the file says, and where it says nothing, as the machine allows. */
 export type Limits = { readonly [Name in keyof LimitsOfFile]-?: NonNullable<LimitsOfFile[Name]> }

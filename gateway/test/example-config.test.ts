@@ -30,6 +30,8 @@ const keys = {
     aliases: true,
     vision: true,
     context: true,
+    reasoning: true,
+    timeouts: true,
   } satisfies KeysOf<ModelConfig>,
   vision: { coordinates: true, factor: true, minPixels: true, maxPixels: true, maxSide: true } satisfies KeysOf<
     NonNullable<ModelConfig['vision']>
@@ -142,7 +144,7 @@ test('the defaults that the example names are those of the schema', () => {
     equal(says, wanted, path.join('.'))
     if (wanted.startsWith('default')) compared += 1
   }
-  equal(compared, 26)
+  equal(compared, 27)
 })
 
 test('the limits and timeouts of the example are the defaults themselves', () => {

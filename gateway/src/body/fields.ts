@@ -12,6 +12,8 @@ export interface InferenceFields {
   /** Undefined only for embeddings and rerank: the caller left it out. */
   readonly model: string | undefined
   readonly stream: boolean
+  /** Whether the caller wants what the answer cost as the last chunk of the stream. */
+  readonly showUsage: boolean
   /** For each picture its `data:` url: the JSON string, quotes included. */
   readonly pictures: readonly Span[]
   /** Names of what is cut, as a header may carry them; without what nobody misses, and not all of very many. */
@@ -46,6 +48,7 @@ export async function readFields(
     kind,
     model: typeof model === 'string' ? model : undefined,
     stream: read('stream') === true,
+    showUsage: asksForUsage(read('stream_options')),
     pictures,
     dropped,
     kept,
@@ -70,6 +73,10 @@ export function rebuildBody(
   const salt = set.cacheSalt === undefined ? '' : `,"cache_salt":${JSON.stringify(set.cacheSalt)}`
   pieces.push(Buffer.from(`${salt}}`))
   return pieces
+}
+
+function asksForUsage(options: unknown): boolean {
+  return options !== null && typeof options === 'object' && Reflect.get(options, 'include_usage') === true
 }
 
 function unknownFields(dropped: readonly string[]): HearthError {

@@ -2,6 +2,7 @@ import { deepEqual, equal } from 'node:assert/strict'
 import { test } from 'node:test'
 import { openApp } from '../../test/in-process.ts'
 import type { Keyring } from '../keys/keyring.ts'
+import { heartbeatDefault } from '../upstream/heartbeat.ts'
 import { authenticate } from './authenticate.ts'
 import { InFlight, lifecycle } from './lifecycle.ts'
 
@@ -12,7 +13,15 @@ function openKeys() {
     identify: (text, nowMs) => {
       asked.push([text, nowMs])
       return text === 'hk_good'
-        ? { keyId: 'k1', keyName: 'test', strictFields: false, cacheSalt: '', mayUse: () => true }
+        ? {
+            keyId: 'k1',
+            keyName: 'test',
+            strictFields: false,
+            cacheSalt: '',
+            heartbeat: heartbeatDefault,
+            timeouts: {},
+            mayUse: () => true,
+          }
         : undefined
     },
   }

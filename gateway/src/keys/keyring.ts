@@ -1,5 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import { statSync } from 'node:fs'
+import type { AnswerTimeouts } from '../config.ts'
+import { type HeartbeatSettings, heartbeatDefault } from '../upstream/heartbeat.ts'
 import { cacheSaltOf, hashKey, keyIdOf } from './key.ts'
 import { type KeyRecord, readKeysFile } from './keys-file.ts'
 
@@ -11,6 +13,9 @@ export interface Caller {
   readonly strictFields: boolean
   /** For the engine alone; never logged, never in an answer. */
   readonly cacheSalt: string
+  readonly heartbeat: HeartbeatSettings
+  /** Those that this key has of its own. */
+  readonly timeouts: Partial<AnswerTimeouts>
   /** Whether this key may use a model that has these names. */
   mayUse(names: readonly string[]): boolean
 }
@@ -74,6 +79,8 @@ function toEntry({ id, hash, name, models, strictFields, expires }: KeyRecord): 
     keyName: name,
     strictFields: strictFields === true,
     cacheSalt: cacheSaltOf(hash),
+    heartbeat: heartbeatDefault,
+    timeouts: {},
     mayUse: (names) => models === undefined || names.some((one) => models.includes(one)),
   }
   return {

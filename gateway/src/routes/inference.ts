@@ -13,7 +13,10 @@ import type { Meters } from '../metrics.ts'
 import type { Engine, Engines, ModelRoute } from '../routing/engines.ts'
 import type { Probe } from '../routing/probe.ts'
 import { forward } from '../upstream/forward.ts'
+import { heartbeatDefault } from '../upstream/heartbeat.ts'
 import type { RelayOutcome } from '../upstream/relay.ts'
+import type { Shaper } from '../upstream/shaper.ts'
+import { createShaper } from '../upstream/shaping.ts'
 import type { Carried } from '../upstream/tunnels.ts'
 import { checkPictures } from '../vision/pictures.ts'
 import { chooseModel } from './model-choice.ts'
@@ -35,6 +38,7 @@ interface InferenceRequest {
   readonly route: ModelRoute
   readonly stream: boolean
   readonly body: readonly Buffer[]
+  readonly shaper: Shaper
 }
 
 /** Engines that take a `cache_salt`; others would drop it, or refuse what they do not know. */
@@ -86,7 +90,10 @@ async function check(
   await inTurns(checkPictures(bytes, fields.pictures), { turns: deps.turns, signal: abort.signal })
   const { id, served = id } = route.model
   const body = rebuildBody(bytes, fields, { model: served, cacheSalt: saltFor(kind, route, caller) })
-  return { route, stream: fields.stream, body }
+  const { reasoning } = route.model
+  const dialect = route.engine.config.kind
+  const shaper = createShaper({ kind, dialect, model: id, served, reasoning, showUsage: fields.showUsage })
+  return { route, stream: fields.stream, body, shaper }
 }
 
 function saltFor(kind: BodyKind, { engine }: ModelRoute, caller: Caller | undefined): string | undefined {
@@ -116,7 +123,9 @@ async function send(
       response: c.env.outgoing,
       headers: request.headers,
       signal: request.abort.signal,
-      timeouts: deps.config.timeouts,
+      timeouts: { ...deps.config.timeouts, ...checked.route.model.timeouts, ...request.caller?.timeouts },
+      shaper: checked.shaper,
+      heartbeat: request.caller?.heartbeat ?? heartbeatDefault,
       limits: deps.config.limits,
       queuedMs: lease.queuedMs,
       now: deps.now,

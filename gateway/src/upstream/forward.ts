@@ -1,7 +1,9 @@
 import type { ServerResponse } from 'node:http'
-import type { Limits, Timeouts } from '../config.ts'
+import type { AnswerTimeouts, Limits, Timeouts } from '../config.ts'
 import { engineRequestHeaders } from './headers.ts'
+import type { HeartbeatSettings } from './heartbeat.ts'
 import { Relay, type RelayOutcome } from './relay.ts'
+import type { Shaper } from './shaper.ts'
 import type { Upstream } from './transport.ts'
 import type { Carried } from './tunnels.ts'
 
@@ -16,7 +18,9 @@ export interface Attempt {
   readonly response: ServerResponse
   readonly headers: Readonly<Record<string, string>>
   readonly signal: AbortSignal
-  readonly timeouts: Timeouts
+  readonly timeouts: Pick<Timeouts, keyof AnswerTimeouts | 'callerStallMs'>
+  readonly shaper: Shaper
+  readonly heartbeat: HeartbeatSettings
   readonly limits: Pick<Limits, 'answerBytesMax'>
   /** Milliseconds that the request waited for its turn. */
   readonly queuedMs: number
@@ -44,6 +48,8 @@ export function forward(attempt: Attempt): Promise<RelayOutcome> {
     viaMesh: upstream.viaMesh,
     timing: () => serverTiming(attempt, connectMs ?? 0, attempt.now() - startedAt),
     callerStallMs: timeouts.callerStallMs,
+    shaper: attempt.shaper,
+    heartbeat: attempt.heartbeat,
     answerBytesMax: attempt.limits.answerBytesMax,
     now: attempt.now,
   })

@@ -3,7 +3,9 @@ import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { describe, it, type TestContext } from 'node:test'
 import type { Dispatcher } from 'undici'
+import { heartbeatDefault } from './heartbeat.ts'
 import { Relay } from './relay.ts'
+import { createShaper } from './shaping.ts'
 
 /** Stands for undici's handle of one exchange. */
 class Controller {
@@ -56,6 +58,15 @@ function start({ answerBytesMax = 1_000 } = {}) {
     signal: new AbortController().signal,
     viaMesh: false,
     timing: () => ({}),
+    shaper: createShaper({
+      kind: 'chat',
+      dialect: 'vllm',
+      model: 'm',
+      served: 'm',
+      reasoning: 'fields',
+      showUsage: true,
+    }),
+    heartbeat: heartbeatDefault,
     callerStallMs: 60_000,
     answerBytesMax,
     now: () => 0,

@@ -4,6 +4,8 @@ import { errorEvent, HearthError, toHearthError } from '../errors.ts'
 import { classify } from './classify.ts'
 import { errorBodyBytesMax, fromEngine } from './engine-error.ts'
 import { callerAnswerHeaders, isEventStream, problemOfHead } from './headers.ts'
+import type { HeartbeatSettings } from './heartbeat.ts'
+import type { Shaper } from './shaper.ts'
 import { SseCutter } from './sse.ts'
 
 /** How an answer ended, for the log. */
@@ -25,6 +27,9 @@ export interface RelayOptions {
   readonly viaMesh: boolean
   /** Headers that are known once the engine's head is here. */
   readonly timing: () => Readonly<Record<string, string>>
+  /** What the caller gets of each piece. */
+  readonly shaper: Shaper
+  readonly heartbeat: HeartbeatSettings
   /** Longest time a caller may leave a full buffer unread. */
   readonly callerStallMs: number
   /** Most bytes of an answer that are passed on. */
