@@ -1,5 +1,6 @@
 import { type ErrorCode, HearthError } from '../errors.ts'
-import { type EngineWords, isInner, logCharsMax, type ModelNames, readWords, tidy } from './engine-words.ts'
+import { type EngineWords, isInner, logCharsMax, readWords, tidy } from './engine-words.ts'
+import type { ModelNames } from './shaper.ts'
 
 /** An answer of an engine, or of the ingress before it, that is an error. */
 export interface EngineFailure {

@@ -2,8 +2,9 @@ import type { EngineConfig, ModelConfig } from '../config.ts'
 import { AnswerReader } from './dialects/answer-reader.ts'
 import { Meter } from './dialects/meter.ts'
 import { PlainAnswer } from './dialects/plain-answer.ts'
+import { Reasoning } from './dialects/reasoning.ts'
 import { Splices } from './dialects/splices.ts'
-import type { AnswerKind, Shaper, Usage } from './shaper.ts'
+import type { AnswerKind, ModelNames, Shaper, Usage } from './shaper.ts'
 
 /** What is known of an answer before it comes. */
 export interface ShaperOptions {
@@ -31,16 +32,21 @@ export function createShaper(options: ShaperOptions): Shaper {
 }
 
 class AnswerShaper implements Shaper {
-  readonly #options: ShaperOptions
+  readonly names: ModelNames
+  readonly #showsUsage: boolean
   readonly #modelToken: Buffer
   readonly #reader = new AnswerReader()
   readonly #meter = new Meter()
   readonly #splices = new Splices()
+  readonly #reasoning: Reasoning
   readonly #isWritten: boolean
   readonly #plain: PlainAnswer
 
   constructor(options: ShaperOptions) {
-    this.#options = options
+    this.names = { model: options.model, served: options.served }
+    this.#showsUsage = options.showUsage
+    // A plain completion is text and nothing else, whatever tags are in it.
+    this.#reasoning = new Reasoning(options.kind === 'chat' ? options.reasoning : 'fields')
     this.#modelToken = Buffer.from(JSON.stringify(options.model))
     this.#isWritten = options.kind === 'chat' || options.kind === 'completions'
     this.#plain = new PlainAnswer(this.#modelToken, this.#isWritten ? writtenBytesMax : countedBytesMax)
@@ -64,9 +70,8 @@ class AnswerShaper implements Shaper {
     this.#meter.note(event, reader)
     // What follows an end that is none is no part of an answer either.
     if (this.#meter.failure !== undefined) return nothing
-    if (!this.#options.showUsage && reader.usageStart >= 0 && reader.hasChoices && reader.choiceCount === 0)
-      return nothing
-    return this.#rewrite(event)
+    if (!this.#showsUsage && reader.usageStart >= 0 && reader.hasChoices && reader.choiceCount === 0) return nothing
+    return this.#rewrite(event, false)
   }
 
   endOfEvents(): Buffer {
@@ -87,13 +92,14 @@ class AnswerShaper implements Shaper {
     // Tokens of a plain answer are not seen one by one.
     this.#meter.generated = generated
     if (this.#meter.failure !== undefined) throw this.#meter.failure
-    return this.#rewrite(held)
+    return this.#rewrite(held, true)
   }
 
-  #rewrite(bytes: Buffer): Buffer {
+  #rewrite(bytes: Buffer, isLast: boolean): Buffer {
     const { modelStart, modelEnd } = this.#reader
     if (modelStart >= 0 && !isSame(bytes, modelStart, modelEnd, this.#modelToken))
       this.#splices.add(modelStart, modelEnd, this.#modelToken)
+    this.#reasoning.shape(bytes, this.#reader, this.#splices, isLast)
     return this.#splices.applyTo(bytes)
   }
 }
