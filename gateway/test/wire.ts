@@ -107,6 +107,15 @@ export async function assertError(response: Response, status: number, code: stri
   return body.error
 }
 
+/**
+ * The bytes of a stream without what the gateway adds: its keep-alives and the comment before `[DONE]`. Comments of the
+ * engine stay.
+ */
+export function withoutComments(stream: Buffer): Buffer {
+  const text = stream.toString('latin1').replaceAll(/(?<=^|\n)(?:: keep-alive|: server-timing [^\n]*)\n\n/g, '')
+  return Buffer.from(text, 'latin1')
+}
+
 /** The events of a finished stream: parsed data, and whether the terminal event came. */
 export function readEvents(text: string): {
   data: Record<string, unknown>[]
