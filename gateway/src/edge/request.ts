@@ -14,6 +14,8 @@ export interface RequestState {
   /** Ends when the caller leaves, the whole deadline passes or the process drains; its reason is a HearthError. */
   readonly abort: AbortController
   caller: Caller | undefined
+  /** Whether the head of an event stream left before anything was known of its end: a failure is then an event of it. */
+  stream: { readonly begunEarly: boolean } | undefined
   /** Fields of the one log record of this request. */
   readonly log: Record<string, Fields[string]>
 }
