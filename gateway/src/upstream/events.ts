@@ -11,8 +11,6 @@ export interface EventsOptions {
 }
 
 const nothing = Buffer.alloc(0)
-const lf = 0x0a
-const cr = 0x0d
 
 /** Where a stream stands; an error when it cannot go on. */
 export type StreamEnd = 'open' | 'whole' | { readonly error: unknown }
@@ -74,7 +72,7 @@ export class EventPath {
     this.#replace(this.#options.shaper.endOfEvents())
     const comment = this.#options.lastComment()
     if (comment !== '') this.#out.push(Buffer.from(`: ${comment}\n\n`))
-    this.#out.push(closed(this.#event()))
+    this.#out.push(this.#event())
     this.#end = 'whole'
   }
 
@@ -104,10 +102,4 @@ export class EventPath {
     this.#out.length = 0
     return all
   }
-}
-
-/** The last event, with the LF of a CRLF that a chunk was cut in. */
-function closed(event: Buffer): Buffer {
-  const isHalf = event.at(-1) === cr && event.at(-2) === lf
-  return isHalf ? Buffer.concat([event, Buffer.of(lf)]) : event
 }

@@ -207,7 +207,7 @@ export class Relay implements Dispatcher.DispatchHandler {
       } catch (error) {
         return this.#fail(error)
       }
-      heartbeat?.wrote(nowMs)
+      heartbeat?.wrote(bytes, nowMs)
     }
     const { end } = path
     if (end === 'whole') this.#completeEvents()
