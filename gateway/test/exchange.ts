@@ -63,6 +63,7 @@ export class StubCaller extends EventEmitter {
 
 /** A shaper that changes nothing and notes what it was shown; a test replaces what it needs. */
 export class StubShaper implements Shaper {
+  readonly names = { model: 'm', served: 'm' }
   readonly shown: string[] = []
   generated = 0
   finishReason: string | undefined

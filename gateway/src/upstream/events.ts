@@ -1,4 +1,4 @@
-import { HearthError } from '../errors.ts'
+import { fromErrorEvent } from './engine-error.ts'
 import type { Shaper } from './shaper.ts'
 import { SseCutter } from './sse.ts'
 
@@ -54,7 +54,7 @@ export class EventPath {
     const { shaper, passQuiet } = this.#options
     for (let kind = this.#cutter.next(); kind !== undefined; kind = this.#cutter.next()) {
       if (kind === 'done') return this.#finish()
-      if (kind === 'error') throw this.#engineError()
+      if (kind === 'error') throw fromErrorEvent(this.#event(), shaper.names)
       if (kind === 'quiet' && passQuiet) continue
       const event = this.#event()
       const shaped = kind === 'quiet' ? nothing : shaper.event(event)
@@ -74,11 +74,6 @@ export class EventPath {
     if (comment !== '') this.#out.push(Buffer.from(`: ${comment}\n\n`))
     this.#out.push(this.#event())
     this.#end = 'whole'
-  }
-
-  #engineError(): HearthError {
-    const said = this.#event().toString('utf8').slice(0, 200)
-    return new HearthError('engine_error', { source: 'engine', detail: `The engine reported in its stream: ${said}` })
   }
 
   /** Something else leaves in the place of the event. */

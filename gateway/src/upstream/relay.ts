@@ -119,7 +119,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (problem !== undefined) return this.#fail(badAnswer(problem))
     if (status >= 400) {
       this.#mode = 'error'
-      this.#errorAnswer = new ErrorAnswer(status, String(headers['content-type'] ?? ''))
+      this.#errorAnswer = new ErrorAnswer(status, String(headers['content-type'] ?? ''), this.#options.shaper.names)
     } else if (isEventStream(headers)) this.#openEvents()
     else this.#openPlain(headers)
   }
