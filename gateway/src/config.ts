@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { parse as parseYaml } from 'yaml'
-import type { z } from 'zod'
 import {
   type ConfigFile,
   fileSchema,
@@ -12,6 +11,7 @@ import {
   reason,
 } from './config-schema.ts'
 import { type Machine, readMachine } from './machine.ts'
+import { describeIssue, show } from './problems.ts'
 
 export type { AnswerTimeouts, EngineConfig, ModelConfig, Timeouts } from './config-schema.ts'
 
@@ -167,7 +167,8 @@ function readFile(env: Env, problems: string[]): ConfigFile | undefined {
     return undefined
   }
   const result = fileSchema.safeParse(document ?? {})
-  for (const issue of result.error?.issues ?? []) problems.push(...describeIssue(source.label, document, issue))
+  for (const issue of result.error?.issues ?? [])
+    problems.push(...describeIssue(document, issue).map((problem) => `${source.label}: ${problem}`))
   for (const problem of findWrongNames(document)) problems.push(`${source.label}: ${problem}`)
   return result.data
 }
@@ -182,36 +183,6 @@ function readSource(env: Env, problems: string[]): { label: string; text: string
     problems.push(`HEARTH_CONFIG: cannot read "${path}" (${reason(error)}); wants the path of a hearth.yaml`)
     return undefined
   }
-}
-
-function describeIssue(label: string, document: unknown, issue: z.core.$ZodIssue): string[] {
-  const at = issue.path.map(String).join('.')
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => `${label}: ${at === '' ? key : `${at}.${key}`}: is not a known key`)
-  }
-  if (at === '') return [`${label}: (root): ${issue.message}`]
-  return [`${label}: ${at}: ${show(valueAt(document, issue.path))}: ${issue.message}`]
-}
-
-/** A value of the file in a few words; what a url carries of secrets is not told. */
-function show(value: unknown): string {
-  if (value === undefined) return 'not set'
-  if (value !== null && typeof value === 'object') return Array.isArray(value) ? 'a list' : 'a section'
-  return JSON.stringify(value)
-    .replace(/[^"\s]+/g, withoutUser)
-    .replace(/\?[^"]*/, '?…')
-    .slice(0, 120)
-}
-
-function withoutUser(text: string): string {
-  const [from, to] = [text.indexOf('//'), text.lastIndexOf('@')]
-  return from >= 0 && to > from ? `${text.slice(0, from)}//…${text.slice(to)}` : text
-}
-
-function valueAt(document: unknown, path: readonly PropertyKey[]): unknown {
-  let value = document
-  for (const key of path) value = value === null || typeof value !== 'object' ? undefined : Reflect.get(value, key)
-  return value
 }
 
 function trimmed(text: string | undefined): string | undefined {

@@ -6,6 +6,7 @@ import { exitCode, type Terminal, UsageError } from './terminal.ts'
 const help = `hearth: the command line of the gateway
 
   hearth keys create NAME [--models a,b] [--expires 30d] [--strict-fields] [--json]
+              [--heartbeat 5s|off|empty-delta[:5s]] [--early-headers off] [--timeout idle=300s]…
   hearth keys list [--json]
   hearth keys revoke ID [--json]
   hearth config check [--json]
