@@ -1,10 +1,10 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import type { Admission } from '../admission.ts'
+import type { Admission, Lease } from '../admission.ts'
 import type { BodyBudget } from '../body/budget.ts'
 import { type BodyKind, readFields, rebuildBody } from '../body/fields.ts'
 import { readBody } from '../body/read.ts'
 import { inTurns, type Turns } from '../body/turns.ts'
-import type { Config, EngineConfig } from '../config.ts'
+import type { Config, EngineConfig, Timeouts } from '../config.ts'
 import type { AppContext, RequestState } from '../edge/request.ts'
 import { fixOf, HearthError } from '../errors.ts'
 import type { Caller } from '../keys/keyring.ts'
@@ -12,6 +12,7 @@ import type { MeshStatus } from '../mesh/status.ts'
 import type { Meters } from '../metrics.ts'
 import type { Engine, Engines, ModelRoute } from '../routing/engines.ts'
 import type { Probe } from '../routing/probe.ts'
+import { timeoutsOf } from '../routing/timeouts.ts'
 import { forward } from '../upstream/forward.ts'
 import { heartbeatDefault } from '../upstream/heartbeat.ts'
 import type { RelayOutcome } from '../upstream/relay.ts'
@@ -39,6 +40,8 @@ interface InferenceRequest {
   readonly stream: boolean
   readonly body: readonly Buffer[]
   readonly shaper: Shaper
+  /** Those that hold for this model and this key. */
+  readonly timeouts: Timeouts
 }
 
 /** Engines that take a `cache_salt`; others would drop it, or refuse what they do not know. */
@@ -85,6 +88,8 @@ async function check(
   if (dropped !== '') request.headers['x-hearth-dropped-fields'] = dropped
   const route = chooseModel(deps.engines, caller, kind, fields.model)
   Object.assign(request.log, { model: route.model.id, engine: route.engine.config.name, stream: fields.stream })
+  const timeouts = timeoutsOf(deps.config.timeouts, route.model.timeouts, caller?.timeouts)
+  request.deadline.setTotal(timeouts.totalMs)
   if (fields.pictures.length > 0 && route.model.vision === undefined)
     throw new HearthError('model_has_no_vision', { param: 'messages' })
   await inTurns(checkPictures(bytes, fields.pictures), { turns: deps.turns, signal: abort.signal })
@@ -93,7 +98,7 @@ async function check(
   const { reasoning } = route.model
   const dialect = route.engine.config.kind
   const shaper = createShaper({ kind, dialect, model: id, served, reasoning, showUsage: fields.showUsage })
-  return { route, stream: fields.stream, body, shaper }
+  return { route, stream: fields.stream, body, shaper, timeouts }
 }
 
 function saltFor(kind: BodyKind, { engine }: ModelRoute, caller: Caller | undefined): string | undefined {
@@ -108,7 +113,7 @@ async function send(
 ): Promise<RelayOutcome> {
   const request = c.get('request')
   const { engine } = checked.route
-  const lease = await deps.admission.admit(engine.config.name, request.abort.signal, deps.now)
+  const lease = await waitForTurn(deps, request, engine)
   request.log['queueMs'] = lease.queuedMs
   const startedAt = deps.now()
   const probe = deps.probes.get(engine.config.name)
@@ -123,7 +128,7 @@ async function send(
       response: c.env.outgoing,
       headers: request.headers,
       signal: request.abort.signal,
-      timeouts: { ...deps.config.timeouts, ...checked.route.model.timeouts, ...request.caller?.timeouts },
+      timeouts: checked.timeouts,
       shaper: checked.shaper,
       heartbeat: request.caller?.heartbeat ?? heartbeatDefault,
       limits: deps.config.limits,
@@ -141,6 +146,16 @@ async function send(
   } finally {
     noteWay(request, engine)
     lease.release()
+  }
+}
+
+/** The line has a limit of its own, queueMs: the clock of the whole request stands still there. */
+async function waitForTurn({ admission, now }: InferenceDeps, request: RequestState, engine: Engine): Promise<Lease> {
+  request.deadline.pause()
+  try {
+    return await admission.admit(engine.config.name, request.abort.signal, now)
+  } finally {
+    request.deadline.resume()
   }
 }
 
