@@ -62,6 +62,25 @@ export function loadConfig(env: Env, machine: Machine = readMachine()): Config {
   return Object.freeze({ ...file, ...fromEnv, limits: completeLimits(file.limits, machine) })
 }
 
+/** Cloud Run ends a request after this long at the latest, and counts the line too. */
+const cloudRunMs = 3_600_000
+
+/** What is no mistake everywhere, but one on Cloud Run: a line for each, with the fields and their values. */
+export function findRisks({ timeouts, models }: Pick<Config, 'timeouts' | 'models'>): readonly string[] {
+  const totals = [
+    { field: 'timeouts.totalMs', totalMs: timeouts.totalMs },
+    ...models.map((model, index) => ({
+      field: `models.${index}.timeouts.totalMs`,
+      totalMs: model.timeouts.totalMs ?? 0,
+    })),
+  ]
+  const long = totals.filter(({ totalMs }) => totalMs + timeouts.queueMs > cloudRunMs)
+  return long.map(
+    ({ field, totalMs }) =>
+      `${field}: ${totalMs}: with timeouts.queueMs (${timeouts.queueMs}) longer than a request may take on Cloud Run; wants at most ${cloudRunMs} together there`,
+  )
+}
+
 /** Bodies get a third of the memory: with what Node copies and has not collected yet, that stays below a half. */
 const bodyShare = 1 / 3
 /** More than this at once is no use to one GPU. */
