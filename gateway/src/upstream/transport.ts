@@ -75,6 +75,9 @@ export function createUpstream(engine: EngineConfig, road: Road): Upstream {
       keepAliveTimeout: keepAliveMs,
       keepAliveMaxTimeout: keepAliveMs,
       maxHeaderSize: answerHeadBytesMax,
+      // Requests bring their own, the probe its signal: undici's 300 s hold for nothing.
+      headersTimeout: 0,
+      bodyTimeout: 0,
     },
     explain: (error, tunnel) => explain(error, tunnel, gate, road),
     onStale: () => road.onRetry('stale'),
