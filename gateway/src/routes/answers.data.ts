@@ -3,6 +3,7 @@ import type { JsonSchema } from './json-schema.ts'
 const text: JsonSchema = { type: 'string' }
 const orNull: JsonSchema = { type: ['string', 'null'] }
 const whole: JsonSchema = { type: 'integer', minimum: 0 }
+const wholeOrNull: JsonSchema = { type: ['integer', 'null'], minimum: 0 }
 const usage: JsonSchema = {
   type: ['object', 'null'],
   description: 'Tokens that were read and written.',
@@ -37,9 +38,40 @@ const model: JsonSchema = {
       properties: {
         task: { type: 'string', enum: ['chat', 'embed', 'rerank'], description: 'Which routes it answers.' },
         aliases: { ...list(text), description: 'Its other names.' },
-        vision: { type: 'boolean', description: 'Whether it reads pictures.' },
+        contextTokens: { ...wholeOrNull, description: 'As max_model_len; null where nobody said.' },
+        reasoning: {
+          type: 'string',
+          enum: ['fields', 'tags', 'open-tags'],
+          description:
+            'How the model itself sets its thinking apart. Answers give it in reasoning and reasoning_content whichever it is.',
+        },
+        vision: {
+          type: ['object', 'null'],
+          description: 'How it sees pictures; null: it reads none.',
+          properties: {
+            coordinates: {
+              type: 'string',
+              enum: ['absolute', 'relative-1000', 'relative-1', 'none'],
+              description:
+                'How it writes places: in pixels of the picture as it sees it, in thousandths or in parts of its sides, or not at all.',
+            },
+            factor: { ...whole, description: 'Sides are rounded to multiples of so many pixels.' },
+            minPixels: { ...whole, description: 'A smaller picture is enlarged to so many pixels.' },
+            maxPixels: { ...whole, description: 'A larger picture is reduced to so many pixels.' },
+            maxSide: { ...whole, description: 'Pixels to which the longer side should be reduced before it is sent.' },
+          },
+          required: ['coordinates', 'factor', 'minPixels', 'maxPixels', 'maxSide'],
+        },
+        state: {
+          type: 'string',
+          enum: ['ready', 'unreachable', 'unknown'],
+          description:
+            'What was heard last about its engine, stateAgeMs ago; nobody is asked for this answer. unknown: nothing yet.',
+        },
+        stateCode: { ...orNull, description: 'Why it could not be reached: a code of the table of errors.' },
+        stateAgeMs: { ...wholeOrNull, description: 'Milliseconds since that was heard.' },
       },
-      required: ['task', 'aliases', 'vision'],
+      required: ['task', 'aliases', 'contextTokens', 'reasoning', 'vision', 'state', 'stateCode', 'stateAgeMs'],
     },
   },
   required: ['id', 'object', 'created', 'owned_by', 'hearth'],

@@ -6,7 +6,7 @@ import { readBody } from '../body/read.ts'
 import { inTurns, type Turns } from '../body/turns.ts'
 import type { Config, EngineConfig, Timeouts } from '../config.ts'
 import type { AppContext, RequestState } from '../edge/request.ts'
-import { fixOf, HearthError } from '../errors.ts'
+import { fixOf, HearthError, toHearthError } from '../errors.ts'
 import type { Caller } from '../keys/keyring.ts'
 import type { MeshStatus } from '../mesh/status.ts'
 import type { Meters } from '../metrics.ts'
@@ -137,11 +137,11 @@ async function send(
       onCarried: (carried, connectMs) => noteConnection(request, carried, connectMs),
     })
     if (outcome.error === undefined) probe?.answered(startedAt)
-    else if (isOfRoad(outcome.error)) probe?.failed()
+    else if (isOfRoad(outcome.error)) probe?.failed(outcome.error.code)
     if (outcome.firstByteMs !== undefined) deps.meters.firstByte(engine.config.name, outcome.firstByteMs)
     return outcome
   } catch (error) {
-    if (isOfRoad(error)) probe?.failed()
+    if (isOfRoad(error)) probe?.failed(toHearthError(error).code)
     throw error
   } finally {
     noteWay(request, engine)
