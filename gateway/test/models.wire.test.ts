@@ -173,8 +173,8 @@ it('no answer, header or description holds the engine’s name, its address or i
     ['a chat', 200, () => talk({})],
     ['a stream', 200, () => talk({ stream: true, stream_options: { include_usage: true } })],
     ['vectors', 200, () => post('/v1/embeddings', { model: 'vectors', input: 'a' })],
-    ['a model that the engine lacks', 404, () => talk({ model: 'gone' })],
-    ['a stream of it', 404, () => talk({ model: 'gone', stream: true })],
+    ['a model that the engine lacks', 502, () => talk({ model: 'gone' })],
+    ['a stream of it', 502, () => talk({ model: 'gone', stream: true })],
     ['too long a prompt', 400, () => talk({ messages: [{ role: 'user', content: 'word '.repeat(20_000) }] })],
     ['an unknown model', 404, () => talk({ model: 'absent' })],
   ]

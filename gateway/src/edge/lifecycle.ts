@@ -112,6 +112,7 @@ function openRequest({ newId, now, totalMs }: LifecycleOptions): RequestState {
     abort,
     deadline: new WholeDeadline({ totalMs, startedAt, now, onEnd }),
     caller: undefined,
+    stream: undefined,
     log: {},
   }
 }

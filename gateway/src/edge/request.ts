@@ -17,6 +17,8 @@ export interface RequestState {
   /** The clock of the whole request; it ends `abort`, and stands still in the line to an engine. */
   readonly deadline: WholeDeadline
   caller: Caller | undefined
+  /** Whether the head of an event stream left before anything was known of its end: a failure is then an event of it. */
+  stream: { readonly begunEarly: boolean } | undefined
   /** Fields of the one log record of this request. */
   readonly log: Record<string, Fields[string]>
 }

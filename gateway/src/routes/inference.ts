@@ -14,7 +14,7 @@ import type { Engine, Engines, ModelRoute } from '../routing/engines.ts'
 import type { Probe } from '../routing/probe.ts'
 import { timeoutsOf } from '../routing/timeouts.ts'
 import { forward } from '../upstream/forward.ts'
-import { heartbeatDefault } from '../upstream/heartbeat.ts'
+import { Heartbeat, heartbeatDefault } from '../upstream/heartbeat.ts'
 import type { RelayOutcome } from '../upstream/relay.ts'
 import type { Shaper } from '../upstream/shaper.ts'
 import { createShaper } from '../upstream/shaping.ts'
@@ -31,11 +31,15 @@ export interface InferenceDeps {
   readonly probes: ReadonlyMap<string, Probe>
   readonly meters: Meters
   readonly status: MeshStatus
+  /** Monotonic milliseconds. */
   readonly now: () => number
+  /** Wall-clock milliseconds. */
+  readonly wallMs: () => number
 }
 
 /** One inference request as its caller sent it, checked. */
 interface InferenceRequest {
+  readonly kind: BodyKind
   readonly route: ModelRoute
   readonly stream: boolean
   readonly body: readonly Buffer[]
@@ -98,18 +102,50 @@ async function check(
   const { reasoning } = route.model
   const dialect = route.engine.config.kind
   const shaper = createShaper({ kind, dialect, model: id, served, reasoning, showUsage: fields.showUsage })
-  return { route, stream: fields.stream, body, shaper, timeouts }
+  return { kind, route, stream: fields.stream, body, shaper, timeouts }
 }
 
 function saltFor(kind: BodyKind, { engine }: ModelRoute, caller: Caller | undefined): string | undefined {
   return saltedKinds.has(kind) && saltedEngines.has(engine.config.kind) ? caller?.cacheSalt : undefined
 }
 
+/** A stream shows that it is alive from here on, also while it waits in the line. */
 async function send(
   deps: InferenceDeps,
   c: AppContext,
   checked: InferenceRequest,
   path: string,
+): Promise<RelayOutcome> {
+  const heartbeat = checked.stream ? createHeartbeat(deps, c, checked) : undefined
+  c.get('request').stream = heartbeat
+  heartbeat?.start()
+  try {
+    return await attempt(deps, c, checked, path, heartbeat)
+  } finally {
+    heartbeat?.stop()
+  }
+}
+
+function createHeartbeat(deps: InferenceDeps, c: AppContext, { kind, route }: InferenceRequest): Heartbeat {
+  const { id, headers, caller } = c.get('request')
+  return new Heartbeat({
+    settings: caller?.heartbeat ?? heartbeatDefault,
+    response: c.env.outgoing,
+    headers,
+    kind,
+    model: route.model.id,
+    requestId: id,
+    now: deps.now,
+    wallMs: deps.wallMs,
+  })
+}
+
+async function attempt(
+  deps: InferenceDeps,
+  c: AppContext,
+  checked: InferenceRequest,
+  path: string,
+  heartbeat: Heartbeat | undefined,
 ): Promise<RelayOutcome> {
   const request = c.get('request')
   const { engine } = checked.route
@@ -130,7 +166,8 @@ async function send(
       signal: request.abort.signal,
       timeouts: checked.timeouts,
       shaper: checked.shaper,
-      heartbeat: request.caller?.heartbeat ?? heartbeatDefault,
+      heartbeat,
+      onTokenGap: () => {},
       limits: deps.config.limits,
       queuedMs: lease.queuedMs,
       now: deps.now,
@@ -175,8 +212,11 @@ function noteWay(request: RequestState, { upstream }: Engine): void {
   if (way !== undefined) Object.assign(request.log, { meshPath: way.path, meshRttMs: way.rttMs })
 }
 
-function note(request: RequestState, { bytesOut, firstByteMs, error }: RelayOutcome): void {
-  Object.assign(request.log, { bytesOut, firstByteMs })
+function note(request: RequestState, outcome: RelayOutcome): void {
+  const { bytesOut, firstByteMs, firstTokenMs, usage, finishReason, error } = outcome
+  const { promptTokens, completionTokens, estimated } = usage
+  const tokens = { promptTokens, completionTokens, tokensEstimated: estimated }
+  Object.assign(request.log, { bytesOut, firstByteMs, ttftMs: firstTokenMs, ...tokens, finishReason })
   if (error !== undefined)
     Object.assign(request.log, { outcome: error.code, detail: error.detail, fix: fixOf(error.code) })
 }
