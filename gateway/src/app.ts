@@ -77,7 +77,7 @@ function createHandlers(
   const probeOptions = { path: probePath, timeoutMs: config.timeouts.probeMs, freshMs: 1_000, answeredMs: 10_000, now }
   const probes = new Map(engines.all.map((engine) => [engine.config.name, new Probe(engine, probeOptions)]))
   const document = describeApi()
-  const createdS = Math.floor(deps.wallMs() / 1000)
+  const models = { engines, probes, now, createdS: Math.floor(deps.wallMs() / 1000) }
   const infer = (kind: BodyKind) => (route: CallerRoute) =>
     inference({ config, engines, admission, budget, turns, probes, meters, status, now, wallMs }, kind, route.path)
   const modelName = ({ env }: AppContext) => table.find(rawPath(env.incoming.url ?? ''))?.modelName
@@ -86,8 +86,8 @@ function createHandlers(
     completions: infer('completions'),
     embeddings: infer('embeddings'),
     rerank: infer('rerank'),
-    models: () => listModels(engines, createdS),
-    model: () => getModel(engines, createdS, modelName),
+    models: () => listModels(models),
+    model: () => getModel(models, modelName),
     health: () => health,
     openapi: () => openapi(document),
     docs: () => docs(document),

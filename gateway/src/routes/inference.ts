@@ -1,17 +1,18 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import type { Admission } from '../admission.ts'
+import type { Admission, Lease } from '../admission.ts'
 import type { BodyBudget } from '../body/budget.ts'
 import { type BodyKind, type InferenceFields, readFields, rebuildBody } from '../body/fields.ts'
 import { readBody } from '../body/read.ts'
 import { inTurns, type Turns } from '../body/turns.ts'
-import type { Config, EngineConfig, ModelConfig } from '../config.ts'
+import type { Config, EngineConfig, ModelConfig, Timeouts } from '../config.ts'
 import type { AppContext, RequestState } from '../edge/request.ts'
-import { fixOf, HearthError } from '../errors.ts'
+import { fixOf, HearthError, toHearthError } from '../errors.ts'
 import type { Caller } from '../keys/keyring.ts'
 import type { MeshStatus } from '../mesh/status.ts'
 import type { Meters } from '../metrics.ts'
 import type { Engine, Engines, ModelRoute } from '../routing/engines.ts'
 import type { Probe } from '../routing/probe.ts'
+import { timeoutsOf } from '../routing/timeouts.ts'
 import { renamedFields } from '../upstream/dialects/requests.data.ts'
 import { forward } from '../upstream/forward.ts'
 import { Heartbeat, heartbeatDefault } from '../upstream/heartbeat.ts'
@@ -44,6 +45,8 @@ interface InferenceRequest {
   readonly stream: boolean
   readonly body: readonly Buffer[]
   readonly shaper: Shaper
+  /** Those that hold for this model and this key. */
+  readonly timeouts: Timeouts
 }
 
 /** Engines that take a `cache_salt`; others would drop it, or refuse what they do not know. */
@@ -90,6 +93,8 @@ async function check(
   if (dropped !== '') request.headers['x-hearth-dropped-fields'] = dropped
   const route = chooseModel(deps.engines, caller, kind, fields.model)
   Object.assign(request.log, { model: route.model.id, engine: route.engine.config.name, stream: fields.stream })
+  const timeouts = timeoutsOf(deps.config.timeouts, route.model.timeouts, caller?.timeouts)
+  request.deadline.setTotal(timeouts.totalMs)
   if (fields.pictures.length > 0 && route.model.vision === undefined)
     throw new HearthError('model_has_no_vision', { param: 'messages' })
   await inTurns(checkPictures(bytes, fields.pictures), { turns: deps.turns, signal: abort.signal })
@@ -99,7 +104,7 @@ async function check(
   const body = rebuildBody(bytes, fields, { model: served, cacheSalt, renamed: renamedFields[dialect] })
   const reasoning = reasoningOf(route.model, fields)
   const shaper = createShaper({ kind, dialect, model: id, served, reasoning, showUsage: fields.showUsage })
-  return { kind, route, stream: fields.stream, body, shaper }
+  return { kind, route, stream: fields.stream, body, shaper, timeouts }
 }
 
 /** A template that lets a model think writes the opening tag; without thinking it writes none, or both. */
@@ -151,7 +156,7 @@ async function attempt(
 ): Promise<RelayOutcome> {
   const request = c.get('request')
   const { engine } = checked.route
-  const lease = await deps.admission.admit(engine.config.name, request.abort.signal, deps.now)
+  const lease = await waitForTurn(deps, request, engine)
   request.log['queueMs'] = lease.queuedMs
   const startedAt = deps.now()
   const probe = deps.probes.get(engine.config.name)
@@ -166,7 +171,7 @@ async function attempt(
       response: c.env.outgoing,
       headers: request.headers,
       signal: request.abort.signal,
-      timeouts: { ...deps.config.timeouts, ...checked.route.model.timeouts, ...request.caller?.timeouts },
+      timeouts: checked.timeouts,
       shaper: checked.shaper,
       heartbeat,
       onTokenGap: () => {},
@@ -176,15 +181,25 @@ async function attempt(
       onCarried: (carried, connectMs) => noteConnection(request, carried, connectMs),
     })
     if (outcome.error === undefined) probe?.answered(startedAt)
-    else if (isOfRoad(outcome.error)) probe?.failed()
+    else if (isOfRoad(outcome.error)) probe?.failed(outcome.error.code)
     if (outcome.firstByteMs !== undefined) deps.meters.firstByte(engine.config.name, outcome.firstByteMs)
     return outcome
   } catch (error) {
-    if (isOfRoad(error)) probe?.failed()
+    if (isOfRoad(error)) probe?.failed(toHearthError(error).code)
     throw error
   } finally {
     noteWay(request, engine)
     lease.release()
+  }
+}
+
+/** The line has a limit of its own, queueMs: the clock of the whole request stands still there. */
+async function waitForTurn({ admission, now }: InferenceDeps, request: RequestState, engine: Engine): Promise<Lease> {
+  request.deadline.pause()
+  try {
+    return await admission.admit(engine.config.name, request.abort.signal, now)
+  } finally {
+    request.deadline.resume()
   }
 }
 
