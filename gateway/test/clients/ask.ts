@@ -94,6 +94,8 @@ export interface Client extends AsyncDisposable {
   readonly name: ClientName
   /** Never throws for what the client threw: that is in `error`. */
   ask(ask: Ask, leave: AbortSignal): Promise<Seen>
+  /** What a client in a process of its own was kept from contacting; nothing is watched in this process. */
+  readonly refused?: () => readonly string[]
 }
 
 export const clientNames = ['openai (npm)', 'openai (PyPI)', 'AI SDK', 'LangChain', 'litellm'] as const

@@ -28,8 +28,8 @@ const weather: Tool = {
 const call: ToolCall = { id: 'call_1', type: 'function', function: { name: 'weather', arguments: '{"city":"Paris"}' } }
 const callSeen = { id: 'call_1', name: 'weather', input: { city: 'Paris' } }
 
-const noReasoning = 'ChatOpenAI drops fields that OpenAI itself does not send; its own answer is another class'
-const onlyChat = 'the class is for chat alone'
+const noReasoning = '`ChatOpenAI` drops every field that OpenAI itself does not send'
+const chatAlone = '`ChatOpenAI` has no call for that'
 
 export const answerCases: readonly Case[] = [
   {
@@ -163,7 +163,7 @@ export const answerCases: readonly Case[] = [
   },
   {
     name: 'logprobs',
-    without: { 'AI SDK': 'the provider asks for them where it is told to, and shows none' },
+    without: { 'AI SDK': 'its provider shows none' },
     play: async (bench) => {
       const content = words.map((token) => ({ token, logprob: -0.5, bytes: [...Buffer.from(token)], top_logprobs: [] }))
       bench.engine.script(plain({ content: text }, 'stop', { logprobs: { content } }))
@@ -176,7 +176,7 @@ export const answerCases: readonly Case[] = [
   },
   {
     name: 'two answers at once (n: 2)',
-    without: { 'AI SDK': 'one answer for each call' },
+    without: { 'AI SDK': 'it gives one answer for each call' },
     play: async (bench) => {
       bench.engine.script({ tokens: words })
       const seen = await bench.ask({ fields: { messages: question, n: 2 } })
@@ -235,7 +235,7 @@ export const answerCases: readonly Case[] = [
     without: {
       'openai (npm)': 'OpenAI has no such route',
       'openai (PyPI)': 'OpenAI has no such route',
-      'AI SDK': 'the provider has no such model',
+      'AI SDK': 'its provider has no such model',
       LangChain: 'the package has no such class',
     },
     play: async ({ ask }) => {
@@ -248,7 +248,7 @@ export const answerCases: readonly Case[] = [
   },
   {
     name: 'list of models',
-    without: { 'AI SDK': 'the provider lists none', LangChain: onlyChat },
+    without: { 'AI SDK': 'it has no call for that', LangChain: chatAlone },
     play: async ({ ask }) => {
       deepEqual((await ask({ call: 'models' })).models, Object.values(models))
       return undefined
@@ -256,7 +256,7 @@ export const answerCases: readonly Case[] = [
   },
   {
     name: 'one model',
-    without: { 'AI SDK': 'the provider asks for none', LangChain: onlyChat, litellm: 'it has no call for that' },
+    without: { 'AI SDK': 'it has no call for that', LangChain: chatAlone, litellm: 'it has no call for that' },
     play: async ({ ask }) => {
       deepEqual((await ask({ call: 'model' })).models, [models.chat])
       return undefined

@@ -1,4 +1,5 @@
-import { deepEqual, equal } from 'node:assert/strict'
+import { deepEqual, equal, ok } from 'node:assert/strict'
+import { errorTable } from '../../src/errors.ts'
 import { chat } from '../wire.ts'
 import { models } from './bench.ts'
 import { assertError, assertWhole, type Case, type PerClient, settled } from './case.ts'
@@ -107,6 +108,9 @@ export const refusalCases: readonly Case[] = [
       await (await first).text()
       assertWhole(await answered, 'second')
       deepEqual(await settled(bench), ['done', 'done'])
+      const [one, other] = engine.requests
+      const waitedS = ((other?.atMs ?? 0) - (one?.atMs ?? 0)) / 1000
+      ok(waitedS >= errorTable.queue_full.retryAfterS, `it came again after ${waitedS} s, sooner than it was told`)
       return 'tried again'
     },
   },

@@ -9,14 +9,11 @@ const folder = join(import.meta.dirname, 'python')
 const startMs = 60_000
 const answerMs = 30_000
 
-/** A client in a process of its own that can reach nothing but loopback. */
-export interface PythonClient extends Client {
-  /** The hosts that it was kept from, in the guard's words. */
-  refused(): readonly string[]
-}
-
-/** Starts one of the programs beside this file; `python` is an interpreter that has the client's package. */
-export async function startPythonClient(name: ClientName, program: string, python: string): Promise<PythonClient> {
+/**
+ * Starts one of the programs beside this file, in a process that can reach nothing but loopback; `python` is an interpreter
+ * that has the client's package.
+ */
+export async function startPythonClient(name: ClientName, program: string, python: string): Promise<Client> {
   const env = { PATH: process.env['PATH'], PYTHONPATH: `${join(folder, 'guard')}:${folder}`, LANG: 'C.UTF-8' }
   const child = spawn(python, [join(folder, program)], { env, stdio: ['pipe', 'pipe', 'pipe'] })
   const onExit = (): void => void child.kill('SIGKILL')

@@ -1,11 +1,14 @@
+import { deepEqual } from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import type { Client } from './ask.ts'
 import { type Bench, openBench } from './bench.ts'
 import { groups } from './cases.ts'
 import { startersOf } from './clients.ts'
+import { watchContacts } from './contacts.ts'
 import { keepResults } from './results.ts'
 
 const results = keepResults('scripted')
+const contacts = watchContacts()
 const starters = startersOf(process.env)
 
 // Side by side: they wait more than they work.
@@ -31,6 +34,12 @@ describe('a scripted engine behind the gateway', { concurrency: starters.length 
             results.put(row, name, (await play(bench)) ?? '✓')
           })
       }
+      it(`${name}: contacts nothing but loopback`, () => {
+        deepEqual([...(client.refused?.() ?? contacts.addresses)], [])
+      })
     })
-  after(() => results.write())
+  after(() => {
+    contacts[Symbol.dispose]()
+    results.write()
+  })
 })
