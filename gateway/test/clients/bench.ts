@@ -15,7 +15,20 @@ export interface Bench {
 }
 
 /** The models of the bench; all but `gone` end at the one scripted engine. */
-export const models = { chat: model, narrow: 'narrow', gone: 'gone', embed: 'embed', rerank: 'rerank' } as const
+export const models = {
+  chat: model,
+  thinker: 'thinker',
+  narrow: 'narrow',
+  gone: 'gone',
+  embed: 'embed',
+  rerank: 'rerank',
+} as const
+
+/** Keys whose streams show every second that they are alive, each in its own form. */
+export const beatingKeys = {
+  comment: 'beats --heartbeat 1s',
+  'empty-delta': 'deltas --heartbeat empty-delta:1s',
+} as const
 
 const noSignal = new AbortController().signal
 
@@ -23,7 +36,11 @@ const noSignal = new AbortController().signal
 export async function openBench(client: Client): Promise<Bench & AsyncDisposable> {
   const engine = await startEngine()
   const config = await configOf(engine)
-  const gateway = await startGateway({ config, env: { HEARTH_HOST: '127.0.0.1' } }).catch(async (error: unknown) => {
+  const gateway = await startGateway({
+    config,
+    keys: ['test', ...Object.values(beatingKeys)],
+    env: { HEARTH_HOST: '127.0.0.1' },
+  }).catch(async (error: unknown) => {
     await engine.close()
     throw error
   })
@@ -63,6 +80,7 @@ async function configOf(engine: FakeEngine) {
     ],
     models: [
       { id: models.chat, engine: 'gpu', vision: {}, context: 4096 },
+      { id: models.thinker, engine: 'gpu', served: model, reasoning: 'open-tags' },
       { id: models.narrow, engine: 'narrow', served: model },
       { id: models.gone, engine: 'gone' },
       { id: models.embed, engine: 'gpu', served: model, task: 'embed' },

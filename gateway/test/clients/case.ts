@@ -1,8 +1,9 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import { errorTable } from '../../src/errors.ts'
-import type { Received } from '../fake-engine.ts'
+import type { Behaviour, Received } from '../fake-engine.ts'
+import { chat, rawHeaders } from '../wire.ts'
 import type { ClientName, Seen } from './ask.ts'
-import type { Bench } from './bench.ts'
+import { type Bench, beatingKeys } from './bench.ts'
 
 /** One thing that people do with a client, and what must be seen on both sides of the gateway. */
 export interface Case {
@@ -65,6 +66,35 @@ export function lastRequest(bench: Bench): Received & { readonly json: Readonly<
   ok(typeof json === 'object' && json !== null, 'the request is no object')
   return { ...received, json: { ...json } }
 }
+
+/**
+ * What the client sees of a stream that falls silent as `behaviour` says. The silence ends once another stream, which began
+ * later and has the same key, got a heartbeat.
+ */
+export async function askInSilence(bench: Bench, form: keyof typeof beatingKeys, behaviour: Behaviour): Promise<Seen> {
+  const { engine, gateway } = bench
+  const key = gateway.keys[beatingKeys[form].split(' ')[0] ?? '']
+  ok(key !== undefined)
+  engine.script({ ...behaviour, times: 2 })
+  const before = engine.counts().requests
+  const asked = bench.ask({ stream: true, key })
+  await engine.waitFor(({ requests }) => requests === before + 1, 'the client has asked')
+  const witness = await chat(
+    gateway,
+    { stream: true },
+    { headers: { ...rawHeaders(gateway), authorization: `Bearer ${key}` } },
+  )
+  ok(witness.body !== null)
+  let text = ''
+  for await (const bytes of witness.body.pipeThrough(new TextDecoderStream())) {
+    text += bytes
+    if (beats[form].test(text)) engine.release()
+  }
+  ok(beats[form].test(text), `no heartbeat in ${text}`)
+  return await asked
+}
+
+const beats = { comment: /^:/m, 'empty-delta': /"delta":\{\}/ } as const
 
 /** Waits until nothing runs at the engine any more, and says how its requests ended. */
 export async function settled({ engine }: Bench): Promise<readonly string[]> {

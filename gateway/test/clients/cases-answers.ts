@@ -2,8 +2,8 @@ import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { plain, streamed } from './answers.ts'
 import type { Message, Tool, ToolCall } from './ask.ts'
-import { type Bench, models } from './bench.ts'
-import { assertWhole, type Case, lastRequest } from './case.ts'
+import { type Bench, type beatingKeys, models } from './bench.ts'
+import { askInSilence, assertWhole, type Case, lastRequest } from './case.ts'
 
 const words = ['Grüße', ' 你好', ' 🦊', ' naïve', '.\n']
 const text = words.join('')
@@ -45,12 +45,13 @@ export const answerCases: readonly Case[] = [
   },
   {
     name: 'stream',
-    play: async ({ engine, ask }) => {
-      engine.script({ tokens: words, sliceBytes: 7 })
-      const seen = await ask({ stream: true })
+    play: async (bench) => {
+      bench.engine.script({ tokens: words, sliceBytes: 7 })
+      const seen = await bench.ask({ stream: true })
       assertWhole(seen, text)
       equal(seen.pieces, words.length)
       equal(seen.usage, null, 'usage that nobody asked for')
+      deepEqual(lastRequest(bench).json['stream_options'], { include_usage: true })
       return undefined
     },
   },
@@ -142,7 +143,7 @@ export const answerCases: readonly Case[] = [
     name: 'reasoning',
     without: { LangChain: noReasoning },
     play: async ({ engine, ask }) => {
-      engine.script(plain({ content: text, reasoning: 'Hm.', reasoning_content: 'Hm.' }, 'stop'))
+      engine.script(plain({ content: text, reasoning: 'Hm.' }, 'stop'))
       const seen = await ask()
       assertWhole(seen, text)
       equal(seen.reasoning, 'Hm.')
@@ -153,12 +154,23 @@ export const answerCases: readonly Case[] = [
     name: 'reasoning in a stream',
     without: { LangChain: noReasoning },
     play: async ({ engine, ask }) => {
-      const thoughts = ['Hm', '.'].map((reasoning) => ({ reasoning, reasoning_content: reasoning }))
+      const thoughts = ['Hm', '.'].map((reasoning) => ({ reasoning }))
       engine.script(streamed([...thoughts, ...words.map((content) => ({ content }))], 'stop'))
       const seen = await ask({ stream: true })
       assertWhole(seen, text)
       equal(seen.reasoning, 'Hm.')
       return undefined
+    },
+  },
+  {
+    name: 'reasoning that the engine leaves in the text',
+    play: async (bench) => {
+      bench.engine.script({ tokens: ['Hm', '.</th', 'ink>\n\n', ...words] })
+      const seen = await bench.ask({ stream: true, model: models.thinker })
+      assertWhole(seen, text)
+      const shown = bench.client.name === 'LangChain' ? null : 'Hm.'
+      equal(seen.reasoning, shown)
+      return shown === null ? 'taken out' : undefined
     },
   },
   {
@@ -208,6 +220,14 @@ export const answerCases: readonly Case[] = [
       }
       return undefined
     },
+  },
+  {
+    name: 'an engine that is silent for long, shown by comments',
+    play: (bench) => listenThroughSilence(bench, 'comment'),
+  },
+  {
+    name: 'an engine that is silent for long, shown by empty chunks',
+    play: (bench) => listenThroughSilence(bench, 'empty-delta'),
   },
   {
     name: 'id of the request',
@@ -263,6 +283,18 @@ export const answerCases: readonly Case[] = [
     },
   },
 ]
+
+/** The client gets the same answer when the engine is silent before it, and when it is silent in the middle of it. */
+async function listenThroughSilence(bench: Bench, form: keyof typeof beatingKeys): Promise<undefined> {
+  for (const stall of ['head', { afterEvents: 3 }] as const) {
+    const seen = await askInSilence(bench, form, { tokens: words, stall })
+    // An empty chunk before the engine has said anything cannot bear the id that the engine will choose.
+    const own = form === 'empty-delta' && stall === 'head' ? seen.ids.slice(-1) : seen.ids
+    assertWhole({ ...seen, ids: own }, text)
+    equal(seen.pieces, words.length)
+  }
+  return undefined
+}
 
 function messagesOf(bench: Bench): readonly Readonly<Record<string, unknown>>[] {
   const { messages } = lastRequest(bench).json

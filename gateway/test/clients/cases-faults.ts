@@ -1,13 +1,20 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import type { Seen } from './ask.ts'
 import type { Bench } from './bench.ts'
-import { assertError, type Case, type PerClient, settled } from './case.ts'
+import { askInSilence, assertError, type Case, type PerClient, settled } from './case.ts'
 
 const words = ['One', ' two', ' three', ' four', ' five', ' six', ' seven', ' eight', ' nine', ' ten']
 const text = words.join('')
 /** Some of the words, and not all. */
 const cutAt = 1_500
 
+const dead: PerClient = {
+  'openai (npm)': 'InternalServerError',
+  'openai (PyPI)': 'InternalServerError',
+  'AI SDK': 'AI_APICallError',
+  LangChain: 'OpenAIAPIError',
+  litellm: 'BadGatewayError',
+}
 const cut: PerClient = {
   'openai (npm)': 'APIError',
   'openai (PyPI)': 'APIError',
@@ -28,13 +35,7 @@ export const faultCases: readonly Case[] = [
       const name = assertError(bench, seen, {
         status: 502,
         code: 'engine_died',
-        class: {
-          'openai (npm)': 'InternalServerError',
-          'openai (PyPI)': 'InternalServerError',
-          'AI SDK': 'AI_RetryError',
-          LangChain: 'OpenAIAPIError',
-          litellm: 'BadGatewayError',
-        },
+        class: { ...dead, 'AI SDK': 'AI_RetryError' },
       })
       return tries === 1 ? `${name}, not tried again` : `${name}, tried again: it does not read \`x-should-retry\``
     },
@@ -61,9 +62,25 @@ export const faultCases: readonly Case[] = [
     },
   },
   {
-    name: 'the engine dies in a plain answer',
+    name: 'the engine fails after a long silence, when the stream has begun',
     play: async (bench) => {
-      bench.engine.script({ tokens: words, cut: { how: 'rst', at: 300 }, times: 3 })
+      const error = { status: 500, body: 'object' } as const
+      const seen = await askInSilence(bench, 'comment', { stall: 'head', error })
+      return assertError(bench, seen, { status: null, code: 'engine_error', class: cut })
+    },
+  },
+  {
+    name: 'the engine dies in a short plain answer (502)',
+    play: async (bench) => {
+      bench.engine.script({ tokens: words, cut: { how: 'rst', at: 300 } })
+      return assertError(bench, await bench.ask(), { status: 502, code: 'engine_died', class: dead })
+    },
+  },
+  {
+    // Longer than what the gateway holds back until it is whole.
+    name: 'the engine dies in a long plain answer',
+    play: async (bench) => {
+      bench.engine.script({ echo: { answerBytes: 8_000_000 }, cut: { how: 'fin', at: 7_000_000 } })
       const { error, ended, texts } = await bench.ask()
       equal(ended, false)
       deepEqual(texts, [])
