@@ -1,10 +1,10 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Admission, Lease } from '../admission.ts'
 import type { BodyBudget } from '../body/budget.ts'
-import { type BodyKind, readFields, rebuildBody } from '../body/fields.ts'
+import { type BodyKind, type InferenceFields, readFields, rebuildBody } from '../body/fields.ts'
 import { readBody } from '../body/read.ts'
 import { inTurns, type Turns } from '../body/turns.ts'
-import type { Config, EngineConfig, Timeouts } from '../config.ts'
+import type { Config, EngineConfig, ModelConfig, Timeouts } from '../config.ts'
 import type { AppContext, RequestState } from '../edge/request.ts'
 import { fixOf, HearthError, toHearthError } from '../errors.ts'
 import type { Caller } from '../keys/keyring.ts'
@@ -13,6 +13,7 @@ import type { Meters } from '../metrics.ts'
 import type { Engine, Engines, ModelRoute } from '../routing/engines.ts'
 import type { Probe } from '../routing/probe.ts'
 import { timeoutsOf } from '../routing/timeouts.ts'
+import { renamedFields } from '../upstream/dialects/requests.data.ts'
 import { forward } from '../upstream/forward.ts'
 import { Heartbeat, heartbeatDefault } from '../upstream/heartbeat.ts'
 import type { RelayOutcome } from '../upstream/relay.ts'
@@ -98,11 +99,17 @@ async function check(
     throw new HearthError('model_has_no_vision', { param: 'messages' })
   await inTurns(checkPictures(bytes, fields.pictures), { turns: deps.turns, signal: abort.signal })
   const { id, served = id } = route.model
-  const body = rebuildBody(bytes, fields, { model: served, cacheSalt: saltFor(kind, route, caller) })
-  const { reasoning } = route.model
   const dialect = route.engine.config.kind
+  const cacheSalt = saltFor(kind, route, caller)
+  const body = rebuildBody(bytes, fields, { model: served, cacheSalt, renamed: renamedFields[dialect] })
+  const reasoning = reasoningOf(route.model, fields)
   const shaper = createShaper({ kind, dialect, model: id, served, reasoning, showUsage: fields.showUsage })
   return { kind, route, stream: fields.stream, body, shaper, timeouts }
+}
+
+/** A template that lets a model think writes the opening tag; without thinking it writes none, or both. */
+function reasoningOf({ reasoning }: ModelConfig, { thinks }: InferenceFields): ModelConfig['reasoning'] {
+  return reasoning === 'open-tags' && !thinks ? 'tags' : reasoning
 }
 
 function saltFor(kind: BodyKind, { engine }: ModelRoute, caller: Caller | undefined): string | undefined {

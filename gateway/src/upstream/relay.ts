@@ -119,7 +119,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (problem !== undefined) return this.#fail(badAnswer(problem))
     if (status >= 400) {
       this.#mode = 'error'
-      this.#errorAnswer = new ErrorAnswer(status, String(headers['content-type'] ?? ''))
+      this.#errorAnswer = new ErrorAnswer(status, String(headers['content-type'] ?? ''), this.#options.shaper.names)
     } else if (isEventStream(headers)) this.#openEvents()
     else this.#openPlain(headers)
   }
@@ -207,7 +207,7 @@ export class Relay implements Dispatcher.DispatchHandler {
       } catch (error) {
         return this.#fail(error)
       }
-      heartbeat?.wrote(nowMs)
+      heartbeat?.wrote(bytes, nowMs)
     }
     const { end } = path
     if (end === 'whole') this.#completeEvents()

@@ -4,6 +4,7 @@ import { Meter } from './dialects/meter.ts'
 import { PlainAnswer } from './dialects/plain-answer.ts'
 import { Reasoning } from './dialects/reasoning.ts'
 import { Splices } from './dialects/splices.ts'
+import { fromErrorEvent } from './engine-error.ts'
 import type { AnswerKind, ModelNames, Shaper, Usage } from './shaper.ts'
 
 /** What is known of an answer before it comes. */
@@ -24,6 +25,9 @@ export interface ShaperOptions {
 const writtenBytesMax = 4 * 1024 * 1024
 /** Of vectors and scores only the begin is held. */
 const countedBytesMax = 64 * 1024
+/** The error of some engines, with nothing around it. It begins so, or with its message. */
+const bareError = /"object"\s*:\s*"error"/
+const bareErrorBytes = 4096
 const nothing = Buffer.alloc(0)
 
 /** The shaper of one answer. */
@@ -36,13 +40,14 @@ class AnswerShaper implements Shaper {
   readonly #showsUsage: boolean
   readonly #modelToken: Buffer
   readonly #reader = new AnswerReader()
-  readonly #meter = new Meter()
+  readonly #meter: Meter
   readonly #splices = new Splices()
   readonly #reasoning: Reasoning
   readonly #isWritten: boolean
   readonly #plain: PlainAnswer
 
   constructor(options: ShaperOptions) {
+    this.#meter = new Meter(options.dialect)
     this.names = { model: options.model, served: options.served }
     this.#showsUsage = options.showUsage
     // A plain completion is text and nothing else, whatever tags are in it.
@@ -68,6 +73,8 @@ class AnswerShaper implements Shaper {
     const reader = this.#reader
     if (!reader.readEvent(event)) return event
     this.#meter.note(event, reader)
+    if (!reader.hasChoices && bareError.test(event.toString('latin1', 0, bareErrorBytes)))
+      this.#meter.fail(fromErrorEvent(event, this.names))
     // What follows an end that is none is no part of an answer either.
     if (this.#meter.failure !== undefined) return nothing
     if (!this.#showsUsage && reader.usageStart >= 0 && reader.hasChoices && reader.choiceCount === 0) return nothing
@@ -85,12 +92,13 @@ class AnswerShaper implements Shaper {
 
   endOfPieces(): Buffer {
     const held = this.#plain.end()
-    if (this.#plain.usage !== undefined) this.#meter.readUsage(this.#plain.usage)
-    if (!this.#isWritten || held.length === 0 || !this.#reader.read(held)) return held
-    const { generated } = this.#meter
+    if (!this.#isWritten || held.length === 0 || !this.#reader.read(held)) {
+      if (this.#plain.usage !== undefined) this.#meter.readUsage(this.#plain.usage)
+      return held
+    }
     this.#meter.note(held, this.#reader)
-    // Tokens of a plain answer are not seen one by one.
-    this.#meter.generated = generated
+    // The text of a plain answer came at once.
+    this.#meter.generated = 0
     if (this.#meter.failure !== undefined) throw this.#meter.failure
     return this.#rewrite(held, true)
   }
