@@ -53,17 +53,21 @@ async function perform(ask: Ask, leave: AbortSignal, seen: Writable): Promise<vo
     })
     seen.vectors = answer.embeddings
     seen.requestId = answer.responses?.[0]?.headers?.['x-request-id'] ?? null
-  } else if (ask.stream) await readStream(provider.chatModel(ask.model), ask, leave, seen)
-  else await readPlain(provider.chatModel(ask.model), ask, leave, seen)
+  } else {
+    const isText = ask.call === 'completion'
+    const model = isText ? provider.completionModel(ask.model) : provider.chatModel(ask.model)
+    await (ask.stream ? readStream : readPlain)(model, ask, leave, seen)
+  }
 }
 
-type Model = ReturnType<ReturnType<typeof createOpenAICompatible>['chatModel']>
+type Provider = ReturnType<typeof createOpenAICompatible>
+type Model = ReturnType<Provider['chatModel'] | Provider['completionModel']>
 
 function settings(model: Model, ask: Ask, leave: AbortSignal) {
   const { fields, shaped } = ask
   return {
     model,
-    messages: toolNamed(fields.messages ?? []),
+    messages: toolNamed(fields.messages ?? [{ role: 'user', content: fields.prompt ?? '' }]),
     maxRetries: ask.retries,
     timeout: ask.timeoutMs,
     abortSignal: leave,

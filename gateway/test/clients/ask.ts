@@ -31,13 +31,14 @@ export interface Fields {
   readonly n?: number
   readonly logprobs?: boolean
   readonly tools?: readonly Tool[]
+  readonly prompt?: string
   readonly input?: readonly string[]
   readonly query?: string
   readonly documents?: readonly string[]
 }
 
 export interface Ask {
-  readonly call: 'chat' | 'embeddings' | 'rerank' | 'models' | 'model'
+  readonly call: 'chat' | 'completion' | 'embeddings' | 'rerank' | 'models' | 'model'
   readonly baseUrl: string
   readonly key: string
   readonly model: string

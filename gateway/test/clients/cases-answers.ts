@@ -239,6 +239,20 @@ export const answerCases: readonly Case[] = [
     },
   },
   {
+    name: 'text completion, plain and in a stream',
+    play: async ({ engine, ask }) => {
+      for (const stream of [false, true]) {
+        engine.script({ on: '/v1/completions', tokens: words })
+        const seen = await ask({ call: 'completion', stream, fields: { prompt: 'Once' } })
+        equal(seen.error, null, JSON.stringify(seen.error))
+        deepEqual(seen.texts, [text])
+        equal(seen.ended, true)
+        equal(engine.requests.at(-1)?.path, '/v1/completions')
+      }
+      return undefined
+    },
+  },
+  {
     name: 'embeddings',
     play: async ({ ask }) => {
       const seen = await ask({ call: 'embeddings', model: models.embed, fields: { input: ['ab', 'c'] } })

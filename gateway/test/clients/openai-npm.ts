@@ -38,12 +38,13 @@ async function perform(ask: Ask, leave: AbortSignal, seen: Writable): Promise<vo
     const { data, request_id } = await asked.withResponse()
     seen.vectors = data.data.map(({ embedding }) => embedding)
     seen.requestId = request_id
-  } else if (ask.stream) await readStream(client, ask, leave, seen)
+  } else if (call === 'completion') await readCompletion(client, ask, leave, seen)
+  else if (ask.stream) await readStream(client, ask, leave, seen)
   else await readPlain(client, ask, leave, seen)
 }
 
 function bodyOf({ model, fields, shaped }: Ask) {
-  const { messages = [], tools, input: _input, query: _query, documents: _documents, ...rest } = fields
+  const { messages = [], tools, prompt: _prompt, input: _input, query: _query, documents: _documents, ...rest } = fields
   return {
     model,
     ...rest,
@@ -87,6 +88,22 @@ function takeAnswer(answer: ChatCompletion, seen: Writable): void {
   seen.reasoning = reasoningOf(first?.message)
   seen.logprobs = first?.logprobs?.content?.map(({ token }) => token) ?? null
   seen.usage = usageOf(answer.usage)
+  seen.ended = true
+}
+
+async function readCompletion(client: OpenAI, ask: Ask, leave: AbortSignal, seen: Writable): Promise<void> {
+  const { model, fields } = ask
+  const body = { model, prompt: fields.prompt ?? '' }
+  const answers = ask.stream
+    ? await client.completions.create({ ...body, stream: true }, { signal: leave })
+    : [await client.completions.create(body, { signal: leave })]
+  for await (const { id, choices } of answers) {
+    seen.ids = [...new Set([...seen.ids, id])]
+    for (const { text, finish_reason } of choices) {
+      seen.texts = [(seen.texts[0] ?? '') + text]
+      seen.finishes = [finish_reason]
+    }
+  }
   seen.ended = true
 }
 

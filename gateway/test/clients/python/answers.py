@@ -1,6 +1,7 @@
 """Reads OpenAI's own objects, which `openai` and `litellm` both give."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
@@ -25,6 +26,18 @@ def take_answer(answer: Any, seen: dict) -> None:
     seen["toolCalls"] = [
         {"id": call.id, "name": call.function.name, "input": json.loads(call.function.arguments)} for call in calls
     ]
+    seen["ended"] = True
+
+
+def take_completion(answers: Iterable, seen: dict) -> None:
+    """A text completion: one answer, or the chunks of a stream."""
+    seen.update(texts=[""], finishes=[None], ids=[])
+    for answer in answers:
+        if answer.id not in seen["ids"]:
+            seen["ids"].append(answer.id)
+        for choice in answer.choices:
+            seen["texts"][0] += choice.text or ""
+            seen["finishes"][0] = choice.finish_reason or seen["finishes"][0]
     seen["ended"] = True
 
 

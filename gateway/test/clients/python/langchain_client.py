@@ -1,11 +1,11 @@
-"""LangChain's classes for OpenAI: ChatOpenAI and OpenAIEmbeddings."""
+"""LangChain's classes for OpenAI: ChatOpenAI, OpenAI for text completions, OpenAIEmbeddings."""
 
 import asyncio
 
 import openai
 from answers import Place
 from langchain_core.messages import convert_to_messages
-from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+from langchain_openai import ChatOpenAI, OpenAI, OpenAIEmbeddings
 from lines import Ask, Seen, serve
 
 
@@ -40,6 +40,9 @@ async def perform(ask: Ask, seen: Seen) -> None:
 def perform_plainly(ask: Ask, seen: Seen) -> None:
     if ask["call"] == "embeddings":
         embed(ask, seen)
+        return
+    if ask["call"] == "completion":
+        complete(ask, seen)
         return
     model = chat_model(ask)
     messages = ask["fields"]["messages"]
@@ -76,6 +79,13 @@ def read_stream(runnable, ask: Ask, seen: Seen) -> None:
             stream.close()
             return
     take_message(whole, seen)
+
+
+def complete(ask: Ask, seen: Seen) -> None:
+    model = OpenAI(base_url=f"{ask['baseUrl']}/v1", api_key=ask["key"], model=ask["model"], max_retries=ask["retries"])
+    prompt = ask["fields"]["prompt"]
+    seen["texts"] = ["".join(model.stream(prompt)) if ask["stream"] else model.invoke(prompt)]
+    seen["ended"] = True
 
 
 def take_message(message, seen: Seen) -> None:

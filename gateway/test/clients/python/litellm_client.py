@@ -6,9 +6,9 @@ import os
 # Else it asks the network for prices when it is loaded.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
-import litellm  # noqa: E402
-from answers import Chunks, Place, take_answer  # noqa: E402
-from lines import Ask, Seen, serve  # noqa: E402
+import litellm
+from answers import Chunks, Place, take_answer, take_completion
+from lines import Ask, Seen, serve
 
 litellm.telemetry = False
 litellm.suppress_debug_info = True
@@ -65,6 +65,10 @@ def perform_plainly(ask: Ask, seen: Seen) -> None:
         seen["models"] = litellm.get_valid_models(
             check_provider_endpoint=True, custom_llm_provider="openai", api_key=ask["key"], api_base=ask["baseUrl"]
         )
+    elif ask["call"] == "completion":
+        fields = {**options(ask), "model": f"text-completion-openai/{ask['model']}"}
+        answer = litellm.text_completion(**fields, prompt=ask["fields"]["prompt"], stream=ask["stream"])
+        take_completion(answer if ask["stream"] else [answer], seen)
     elif ask["stream"]:
         chunks = Chunks(seen)
         stream = litellm.completion(**chat_fields(ask))

@@ -3,7 +3,7 @@
 import asyncio
 
 import openai
-from answers import Chunks, Place, take_answer
+from answers import Chunks, Place, take_answer, take_completion
 from lines import Ask, Seen, serve
 
 
@@ -43,6 +43,10 @@ def perform_plainly(ask: Ask, seen: Seen) -> None:
             answer = client.embeddings.with_raw_response.create(model=ask["model"], input=ask["fields"]["input"])
             seen["vectors"] = [entry.embedding for entry in answer.parse().data]
             seen["requestId"] = answer.request_id
+        elif ask["call"] == "completion":
+            fields = {"model": ask["model"], "prompt": ask["fields"]["prompt"], "stream": ask["stream"]}
+            answer = client.completions.create(**fields)
+            take_completion(answer if ask["stream"] else [answer], seen)
         elif ask["stream"]:
             read_stream(client, ask, seen)
         else:
