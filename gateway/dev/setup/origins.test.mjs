@@ -25,7 +25,8 @@ after(() => rm(folder, { recursive: true, force: true }))
 
 describe('set-up of the servers behind the gateway', () => {
   it('is no part of the ordinary set-up', () => {
-    for (const name of ['nginx', 'haproxy', 'apache', 'caddy', 'uvicorn']) assert.ok(!partNames.includes(name), name)
+    for (const name of ['nginx', 'haproxy', 'apache', 'caddy', 'uvicorn', 'openaiPython', 'clients'])
+      assert.ok(!partNames.includes(name), name)
   })
 
   it('pins what its registry keeps: a version, and the SHA-256 of every wheel', () => {

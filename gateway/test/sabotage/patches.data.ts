@@ -23,6 +23,7 @@ const read = 'gateway/src/body/read.test.ts'
 const bodyWire = 'gateway/test/body.wire.test.ts'
 const edgeWire = 'gateway/test/edge.wire.test.ts'
 const headers = 'gateway/src/upstream/headers.test.ts'
+const realClients = 'gateway/test/clients/scripted.client.test.ts'
 
 /** Each takes away one control; a suite that stays green with one of them proves nothing about it. */
 export const patches: readonly Patch[] = [
@@ -348,5 +349,29 @@ export const patches: readonly Patch[] = [
       file: 'gateway/src/errors.test.ts',
       test: 'a HearthError keeps its cause, its detail and its own message apart',
     },
+  },
+  {
+    name: 'clients are not told to leave a broken answer alone',
+    row: 'R39',
+    file: 'gateway/src/errors.ts',
+    was: "else if (row.status >= 500 || row.status === 408) headers['x-should-retry'] = 'false'",
+    text: '',
+    seenBy: { file: realClients, test: 'openai (npm): the engine dies before it answers (502)' },
+  },
+  {
+    name: 'clients are not told when to come back',
+    row: 'R39',
+    file: 'gateway/src/errors.ts',
+    was: "headers['retry-after'] = String(row.retryAfterS)",
+    text: "headers['retry-after'] = ''",
+    seenBy: { file: realClients, test: 'openai (npm): a full line (429), tried again by the client itself' },
+  },
+  {
+    name: 'clients are not told which field is wrong',
+    row: 'R60',
+    file: 'gateway/src/errors.ts',
+    was: 'param: error.param ?? null',
+    text: 'param: null',
+    seenBy: { file: realClients, test: 'openai (npm): a bad field (400, with its name)' },
   },
 ]
