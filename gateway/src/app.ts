@@ -26,6 +26,7 @@ import { type CallerRoute, callerRoutes, engineRoutes } from './routes/routes.da
 import { createRouteTable, type RouteTable } from './routes/table.ts'
 import { type Engines, namesOf } from './routing/engines.ts'
 import { Probe } from './routing/probe.ts'
+import { timingHeaders } from './upstream/server-timing.ts'
 
 export interface AppDeps {
   readonly config: Config
@@ -60,7 +61,7 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
   app.use(cors(config.cors.origins, table))
   app.use(precheck(table))
   app.use(refuseTrailers)
-  const guards = [refuseWhileDraining(inFlight), authenticate(deps.keyring, deps.wallMs)]
+  const guards = [refuseWhileDraining(inFlight), authenticate(deps.keyring, deps.wallMs, now)]
   for (const route of callerRoutes) {
     app.on(route.method, [route.path], ...(route.key ? guards : []), handlers[route.handler](route))
   }
@@ -143,6 +144,6 @@ function writeError(thrown: unknown, c: AppContext, log: Log): Response {
   if (!incoming.complete) request.headers['connection'] = 'close'
   return new Response(errorBody(error), {
     status: error.status,
-    headers: { ...request.headers, ...errorHeaders(error) },
+    headers: { ...request.headers, ...timingHeaders(request.timing), ...errorHeaders(error) },
   })
 }

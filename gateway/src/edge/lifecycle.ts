@@ -107,6 +107,7 @@ function openRequest({ newId, now }: LifecycleOptions): RequestState {
     headers: headersOfAll(id),
     abort: new AbortController(),
     caller: undefined,
+    timing: {},
     log: {},
   }
 }

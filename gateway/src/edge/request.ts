@@ -2,6 +2,7 @@ import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import type { Caller } from '../keys/keyring.ts'
 import type { Fields } from '../log.ts'
+import type { Timing } from '../upstream/server-timing.ts'
 
 /**
  * What belongs to one request on its way through the middlewares. `headers` is the one collector of answer headers:
@@ -14,6 +15,8 @@ export interface RequestState {
   /** Ends when the caller leaves, the whole deadline passes or the process drains; its reason is a HearthError. */
   readonly abort: AbortController
   caller: Caller | undefined
+  /** Where its time went so far, for `Server-Timing`. */
+  readonly timing: Timing
   /** Fields of the one log record of this request. */
   readonly log: Record<string, Fields[string]>
 }

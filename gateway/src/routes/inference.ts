@@ -1,5 +1,5 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import type { Admission } from '../admission.ts'
+import type { Admission, Lease } from '../admission.ts'
 import type { BodyBudget } from '../body/budget.ts'
 import { type BodyKind, readFields, rebuildBody } from '../body/fields.ts'
 import { readBody } from '../body/read.ts'
@@ -60,7 +60,9 @@ export function inference(deps: InferenceDeps, kind: BodyKind, path: string) {
         idleMs: timeouts.bodyIdleMs,
         totalMs: timeouts.bodyTotalMs,
       }
+      const arrivedAt = deps.now()
       const bytes = await readBody(c.env.incoming, held, readLimits, request.abort.signal)
+      request.timing.bodyMs = deps.now() - arrivedAt
       request.log['bytesIn'] = bytes.length
       const checked = await check(deps, request, kind, bytes)
       const outcome = await send(deps, c, checked, path)
@@ -78,7 +80,8 @@ async function check(
   kind: BodyKind,
   bytes: Buffer,
 ): Promise<InferenceRequest> {
-  const { caller, abort } = request
+  const { caller, abort, timing } = request
+  const startedAt = deps.now()
   const strictFields = caller?.strictFields === true
   const fields = await readFields(bytes, kind, { strictFields, signal: abort.signal, turns: deps.turns })
   const dropped = fields.dropped.join(', ')
@@ -87,7 +90,10 @@ async function check(
   Object.assign(request.log, { model: route.model.id, engine: route.engine.config.name, stream: fields.stream })
   if (fields.pictures.length > 0 && route.model.vision === undefined)
     throw new HearthError('model_has_no_vision', { param: 'messages' })
+  const scannedAt = deps.now()
+  timing.scanMs = scannedAt - startedAt
   await inTurns(checkPictures(bytes, fields.pictures), { turns: deps.turns, signal: abort.signal })
+  if (fields.pictures.length > 0) timing.pictureMs = deps.now() - scannedAt
   const { id, served = id } = route.model
   const body = rebuildBody(bytes, fields, { model: served, cacheSalt: saltFor(kind, route, caller) })
   const { reasoning } = route.model
@@ -108,7 +114,7 @@ async function send(
 ): Promise<RelayOutcome> {
   const request = c.get('request')
   const { engine } = checked.route
-  const lease = await deps.admission.admit(engine.config.name, request.abort.signal, deps.now)
+  const lease = await waitInLine(deps, request, engine)
   request.log['queueMs'] = lease.queuedMs
   const startedAt = deps.now()
   const probe = deps.probes.get(engine.config.name)
@@ -127,7 +133,7 @@ async function send(
       shaper: checked.shaper,
       heartbeat: request.caller?.heartbeat ?? heartbeatDefault,
       limits: deps.config.limits,
-      queuedMs: lease.queuedMs,
+      timing: request.timing,
       now: deps.now,
       onCarried: (carried, connectMs) => noteConnection(request, carried, connectMs),
     })
@@ -141,6 +147,16 @@ async function send(
   } finally {
     noteWay(request, engine)
     lease.release()
+  }
+}
+
+/** Waits for a turn with the engine; how long is known also of those who waited in vain. */
+async function waitInLine(deps: InferenceDeps, { abort, timing }: RequestState, engine: Engine): Promise<Lease> {
+  const startedAt = deps.now()
+  try {
+    return await deps.admission.admit(engine.config.name, abort.signal, deps.now)
+  } finally {
+    timing.queueMs = deps.now() - startedAt
   }
 }
 

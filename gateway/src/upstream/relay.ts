@@ -25,7 +25,7 @@ export interface RelayOptions {
   /** Ends the attempt; its reason is a HearthError (caller gone, deadline, draining). */
   readonly signal: AbortSignal
   readonly viaMesh: boolean
-  /** Headers that are known once the engine's head is here. */
+  /** Asked once the engine's head is here: the headers that say where the time went. */
   readonly timing: () => Readonly<Record<string, string>>
   /** What the caller gets of each piece. */
   readonly shaper: Shaper
@@ -95,6 +95,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (status < 200) return this.#countInterim()
     const problem = problemOfHead(status, headers)
     if (problem !== undefined) return this.#fail(badAnswer(problem))
+    const timing = this.#options.timing()
     this.#status = status
     if (status >= 400) {
       this.#mode = 'error'
@@ -103,7 +104,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     }
     if (Number(headers['content-length'] ?? 0) > this.#options.answerBytesMax) return this.#fail(this.#tooLarge())
     this.#mode = isEventStream(headers) ? 'events' : 'plain'
-    this.#head = { ...callerAnswerHeaders(headers), ...this.#options.timing(), ...this.#options.headers }
+    this.#head = { ...callerAnswerHeaders(headers), ...this.#options.headers, ...timing }
     // A stream may be silent for long after its head. That of a plain answer leaves with its first bytes: until then
     // a failure can still become an error answer.
     if (this.#mode === 'events') this.#sendHead({ 'x-accel-buffering': 'no' })
