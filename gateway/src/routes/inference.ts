@@ -19,6 +19,7 @@ import type { Shaper } from '../upstream/shaper.ts'
 import { createShaper } from '../upstream/shaping.ts'
 import type { Carried } from '../upstream/tunnels.ts'
 import { checkPictures } from '../vision/pictures.ts'
+import { type Metered, meterAnswer } from './answer-meter.ts'
 import { chooseModel } from './model-choice.ts'
 
 export interface InferenceDeps {
@@ -34,8 +35,7 @@ export interface InferenceDeps {
 }
 
 /** One inference request as its caller sent it, checked. */
-interface InferenceRequest {
-  readonly route: ModelRoute
+interface InferenceRequest extends Metered {
   readonly stream: boolean
   readonly body: readonly Buffer[]
   readonly shaper: Shaper
@@ -65,8 +65,8 @@ export function inference(deps: InferenceDeps, kind: BodyKind, path: string) {
       request.timing.bodyMs = deps.now() - arrivedAt
       request.log['bytesIn'] = bytes.length
       const checked = await check(deps, request, kind, bytes)
-      const outcome = await send(deps, c, checked, path)
-      note(request, outcome)
+      const { signal } = request.abort
+      note(request, await meterAnswer(deps, checked, signal, (onDispatch) => send(deps, c, checked, path, onDispatch)))
     } finally {
       held.release()
     }
@@ -99,7 +99,7 @@ async function check(
   const { reasoning } = route.model
   const dialect = route.engine.config.kind
   const shaper = createShaper({ kind, dialect, model: id, served, reasoning, showUsage: fields.showUsage })
-  return { route, stream: fields.stream, body, shaper }
+  return { kind, route, stream: fields.stream, body, shaper, pictures: fields.pictures.length }
 }
 
 function saltFor(kind: BodyKind, { engine }: ModelRoute, caller: Caller | undefined): string | undefined {
@@ -111,11 +111,13 @@ async function send(
   c: AppContext,
   checked: InferenceRequest,
   path: string,
+  onDispatch: () => void,
 ): Promise<RelayOutcome> {
   const request = c.get('request')
   const { engine } = checked.route
   const lease = await waitInLine(deps, request, engine)
   request.log['queueMs'] = lease.queuedMs
+  onDispatch()
   const startedAt = deps.now()
   const probe = deps.probes.get(engine.config.name)
   try {
@@ -153,10 +155,12 @@ async function send(
 /** Waits for a turn with the engine; how long is known also of those who waited in vain. */
 async function waitInLine(deps: InferenceDeps, { abort, timing }: RequestState, engine: Engine): Promise<Lease> {
   const startedAt = deps.now()
+  const { name } = engine.config
   try {
-    return await deps.admission.admit(engine.config.name, abort.signal, deps.now)
+    return await deps.admission.admit(name, abort.signal, deps.now)
   } finally {
     timing.queueMs = deps.now() - startedAt
+    deps.meters.queued(name, timing.queueMs)
   }
 }
 
