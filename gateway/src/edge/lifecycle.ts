@@ -108,6 +108,7 @@ function openRequest({ newId, now }: LifecycleOptions): RequestState {
     abort: new AbortController(),
     caller: undefined,
     timing: {},
+    stream: undefined,
     log: {},
   }
 }

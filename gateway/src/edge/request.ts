@@ -17,6 +17,8 @@ export interface RequestState {
   caller: Caller | undefined
   /** Where its time went so far, for `Server-Timing`. */
   readonly timing: Timing
+  /** Whether the head of an event stream left before anything was known of its end: a failure is then an event of it. */
+  stream: { readonly begunEarly: boolean } | undefined
   /** Fields of the one log record of this request. */
   readonly log: Record<string, Fields[string]>
 }

@@ -1,9 +1,10 @@
 import type { BodyKind } from '../body/fields.ts'
-import { type HearthError, toHearthError } from '../errors.ts'
-import type { AnswerEnd } from '../metrics/answers.ts'
+import type { RequestState } from '../edge/request.ts'
+import { toHearthError } from '../errors.ts'
 import type { Operation } from '../metrics/gen-ai.ts'
 import type { Meters } from '../metrics.ts'
 import type { ModelRoute } from '../routing/engines.ts'
+import type { RelayOutcome } from '../upstream/relay.ts'
 
 const operations: Readonly<Record<BodyKind, Operation>> = {
   chat: 'chat',
@@ -19,43 +20,31 @@ export interface Metered {
   readonly pictures: number
 }
 
-/** How it ended, as the relay says. */
-export interface MeteredOutcome {
-  readonly bytesOut: number
-  readonly error: HearthError | undefined
-  /** From dispatch. */
-  readonly firstTokenMs?: number | undefined
-  readonly usage?: AnswerEnd['usage']
-}
-
 /**
- * Counts one answer, however it ends: `answer` brings it and is told when the request was handed to the engine. Of one
- * that fails before its head only the time and the code are known.
+ * Counts the one answer that `answer` brings, however it ends. Of one that fails before its head only the time and the
+ * code are known.
  */
-export async function meterAnswer<Outcome extends MeteredOutcome>(
+export async function meterAnswer(
   { meters, now }: { readonly meters: Meters; readonly now: () => number },
   { kind, route, pictures }: Metered,
-  signal: AbortSignal,
-  answer: (onDispatch: () => void) => Promise<Outcome>,
-): Promise<Outcome> {
+  { abort, timing }: Pick<RequestState, 'abort' | 'timing'>,
+  answer: () => Promise<RelayOutcome>,
+): Promise<RelayOutcome> {
   const startedAt = now()
-  let dispatchedAt = startedAt
   const common = { engine: route.engine.config.name, model: route.model.id, operation: operations[kind], pictures }
   try {
-    const outcome = await answer(() => {
-      dispatchedAt = now()
-    })
+    const outcome = await answer()
     const { error, bytesOut, firstTokenMs, usage } = outcome
     meters.answer({
       ...common,
       code: error?.code ?? 'ok',
       ms: now() - startedAt,
-      firstTokenMs: firstTokenMs === undefined ? undefined : firstTokenMs + dispatchedAt - startedAt,
+      firstTokenMs: firstTokenMs === undefined ? undefined : (timing.queueMs ?? 0) + firstTokenMs,
       bytesOut,
       usage,
     })
     // What its signal ended is counted with the request.
-    if (error !== undefined && !signal.aborted) meters.abort(error.code)
+    if (error !== undefined && !abort.signal.aborted) meters.abort(error.code)
     return outcome
   } catch (thrown) {
     const { code } = toHearthError(thrown)

@@ -13,7 +13,7 @@ import type { Meters } from '../metrics.ts'
 import type { Engine, Engines, ModelRoute } from '../routing/engines.ts'
 import type { Probe } from '../routing/probe.ts'
 import { forward } from '../upstream/forward.ts'
-import { heartbeatDefault } from '../upstream/heartbeat.ts'
+import { Heartbeat, heartbeatDefault } from '../upstream/heartbeat.ts'
 import type { RelayOutcome } from '../upstream/relay.ts'
 import type { Shaper } from '../upstream/shaper.ts'
 import { createShaper } from '../upstream/shaping.ts'
@@ -31,7 +31,10 @@ export interface InferenceDeps {
   readonly probes: ReadonlyMap<string, Probe>
   readonly meters: Meters
   readonly status: MeshStatus
+  /** Monotonic milliseconds. */
   readonly now: () => number
+  /** Wall-clock milliseconds. */
+  readonly wallMs: () => number
 }
 
 /** One inference request as its caller sent it, checked. */
@@ -65,8 +68,7 @@ export function inference(deps: InferenceDeps, kind: BodyKind, path: string) {
       request.timing.bodyMs = deps.now() - arrivedAt
       request.log['bytesIn'] = bytes.length
       const checked = await check(deps, request, kind, bytes)
-      const { signal } = request.abort
-      note(request, await meterAnswer(deps, checked, signal, (onDispatch) => send(deps, c, checked, path, onDispatch)))
+      note(request, await meterAnswer(deps, checked, request, () => send(deps, c, checked, path)))
     } finally {
       held.release()
     }
@@ -106,18 +108,48 @@ function saltFor(kind: BodyKind, { engine }: ModelRoute, caller: Caller | undefi
   return saltedKinds.has(kind) && saltedEngines.has(engine.config.kind) ? caller?.cacheSalt : undefined
 }
 
+/** A stream shows that it is alive from here on, also while it waits in the line. */
 async function send(
   deps: InferenceDeps,
   c: AppContext,
   checked: InferenceRequest,
   path: string,
-  onDispatch: () => void,
+): Promise<RelayOutcome> {
+  const heartbeat = checked.stream ? createHeartbeat(deps, c, checked) : undefined
+  c.get('request').stream = heartbeat
+  heartbeat?.start()
+  try {
+    return await attempt(deps, c, checked, path, heartbeat)
+  } finally {
+    heartbeat?.stop()
+  }
+}
+
+function createHeartbeat(deps: InferenceDeps, c: AppContext, { kind, route }: InferenceRequest): Heartbeat {
+  const { id, headers, caller } = c.get('request')
+  return new Heartbeat({
+    settings: caller?.heartbeat ?? heartbeatDefault,
+    response: c.env.outgoing,
+    headers,
+    kind,
+    model: route.model.id,
+    requestId: id,
+    now: deps.now,
+    wallMs: deps.wallMs,
+  })
+}
+
+async function attempt(
+  deps: InferenceDeps,
+  c: AppContext,
+  checked: InferenceRequest,
+  path: string,
+  heartbeat: Heartbeat | undefined,
 ): Promise<RelayOutcome> {
   const request = c.get('request')
   const { engine } = checked.route
   const lease = await waitInLine(deps, request, engine)
   request.log['queueMs'] = lease.queuedMs
-  onDispatch()
   const startedAt = deps.now()
   const probe = deps.probes.get(engine.config.name)
   try {
@@ -133,7 +165,8 @@ async function send(
       signal: request.abort.signal,
       timeouts: { ...deps.config.timeouts, ...checked.route.model.timeouts, ...request.caller?.timeouts },
       shaper: checked.shaper,
-      heartbeat: request.caller?.heartbeat ?? heartbeatDefault,
+      heartbeat,
+      onTokenGap: deps.meters.tokenGaps({ engine: engine.config.name, model: checked.route.model.id }),
       limits: deps.config.limits,
       timing: request.timing,
       now: deps.now,
@@ -180,8 +213,11 @@ function noteWay(request: RequestState, { upstream }: Engine): void {
   if (way !== undefined) Object.assign(request.log, { meshPath: way.path, meshRttMs: way.rttMs })
 }
 
-function note(request: RequestState, { bytesOut, firstByteMs, error }: RelayOutcome): void {
-  Object.assign(request.log, { bytesOut, firstByteMs })
+function note(request: RequestState, outcome: RelayOutcome): void {
+  const { bytesOut, firstByteMs, firstTokenMs, usage, finishReason, error } = outcome
+  const { promptTokens, completionTokens, estimated } = usage
+  const tokens = { promptTokens, completionTokens, tokensEstimated: estimated }
+  Object.assign(request.log, { bytesOut, firstByteMs, ttftMs: firstTokenMs, ...tokens, finishReason })
   if (error !== undefined)
     Object.assign(request.log, { outcome: error.code, detail: error.detail, fix: fixOf(error.code) })
 }

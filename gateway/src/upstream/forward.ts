@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http'
 import type { AnswerTimeouts, Limits, Timeouts } from '../config.ts'
 import { engineRequestHeaders } from './headers.ts'
-import type { HeartbeatSettings } from './heartbeat.ts'
+import type { Heartbeat } from './heartbeat.ts'
 import { Relay, type RelayOutcome } from './relay.ts'
-import { type Timing, timingHeaders } from './server-timing.ts'
+import { serverTiming, type Timing } from './server-timing.ts'
 import type { Shaper } from './shaper.ts'
 import type { Upstream } from './transport.ts'
 import type { Carried } from './tunnels.ts'
@@ -21,7 +21,10 @@ export interface Attempt {
   readonly signal: AbortSignal
   readonly timeouts: Pick<Timeouts, keyof AnswerTimeouts | 'callerStallMs'>
   readonly shaper: Shaper
-  readonly heartbeat: HeartbeatSettings
+  /** Made before the request waited for its turn; undefined where the answer is no stream. Stopped by whoever made it. */
+  readonly heartbeat: Heartbeat | undefined
+  /** Told of the time between two reads that brought tokens. */
+  readonly onTokenGap: (ms: number) => void
   readonly limits: Pick<Limits, 'answerBytesMax'>
   /** Where the time of this request went; the steps of the attempt are written into it. */
   readonly timing: Timing
@@ -46,14 +49,18 @@ export function forward(attempt: Attempt): Promise<RelayOutcome> {
     headers: attempt.headers,
     signal: attempt.signal,
     viaMesh: upstream.viaMesh,
-    timing: () => {
+    timing: ({ firstByteMs, firstTokenMs }) => {
       timing.way = upstream.way()
-      timing.firstByteMs = attempt.now() - startedAt - (timing.connectMs ?? 0)
-      return timingHeaders(timing)
+      timing.firstByteMs = (firstByteMs ?? attempt.now() - startedAt) - (timing.connectMs ?? 0)
+      if (firstTokenMs !== undefined) timing.firstTokenMs = firstTokenMs
+      return serverTiming(timing)
     },
-    callerStallMs: timeouts.callerStallMs,
     shaper: attempt.shaper,
     heartbeat: attempt.heartbeat,
+    firstByteMs: stream ? timeouts.streamFirstByteMs : timeouts.plainFirstByteMs,
+    idleMs: timeouts.idleMs,
+    onTokenGap: attempt.onTokenGap,
+    callerStallMs: timeouts.callerStallMs,
     answerBytesMax: attempt.limits.answerBytesMax,
     now: attempt.now,
   })
@@ -63,8 +70,7 @@ export function forward(attempt: Attempt): Promise<RelayOutcome> {
     bodyBytes: body.reduce((sum, piece) => sum + piece.length, 0),
     stream,
   })
-  const firstByteMs = stream ? timeouts.streamFirstByteMs : timeouts.plainFirstByteMs
   const { path, signal } = attempt
-  upstream.dispatch({ path, headers, body, firstByteMs, idleMs: timeouts.idleMs, signal, onCarried }, relay)
+  upstream.dispatch({ path, headers, body, signal, onCarried }, relay)
   return relay.done
 }
