@@ -20,6 +20,8 @@ const partsSchema = z.object({
   apache: z.string().optional(),
   caddy: z.string().optional(),
   uvicorn: z.string().optional(),
+  prometheus: z.string().optional(),
+  promtool: z.string().optional(),
 })
 
 /** What set-up has provided: absolute paths. */
