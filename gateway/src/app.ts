@@ -79,7 +79,7 @@ function createHandlers(
   const { config, engines, probes, admission, budget, inFlight, status, meters, log, now, wallMs } = deps
   const turns = new Turns()
   const document = describeApi()
-  const createdS = Math.floor(deps.wallMs() / 1000)
+  const models = { engines, probes, now, createdS: Math.floor(deps.wallMs() / 1000) }
   const infer = (kind: BodyKind) => (route: CallerRoute) =>
     inference({ config, engines, admission, budget, turns, probes, meters, status, now, wallMs }, kind, route.path)
   const modelName = ({ env }: AppContext) => table.find(rawPath(env.incoming.url ?? ''))?.modelName
@@ -88,8 +88,8 @@ function createHandlers(
     completions: infer('completions'),
     embeddings: infer('embeddings'),
     rerank: infer('rerank'),
-    models: () => listModels(engines, createdS),
-    model: () => getModel(engines, createdS, modelName),
+    models: () => listModels(models),
+    model: () => getModel(models, modelName),
     health: () => health,
     openapi: () => openapi(document),
     docs: () => docs(document),
@@ -148,7 +148,10 @@ function registerWays(catalog: Catalog, { engines }: Pick<AppDeps, 'engines'>): 
 /** What is known of the engines. Asking for it asks no engine. */
 function registerWords(catalog: Catalog, { probes, now }: Pick<AppDeps, 'probes' | 'now'>): void {
   const words = () =>
-    [...probes].flatMap(([engine, { word }]) => (word === undefined ? [] : [{ labels: { engine }, ...word }]))
+    [...probes].flatMap(([engine, probe]) => {
+      const word = probe.lastWord()
+      return word === undefined ? [] : [{ labels: { engine }, ready: word.ready, at: word.at }]
+    })
   registerGauge(catalog, 'hearth_engine_ready', 'Whether the last word of an engine was a good one.', () =>
     words().map(({ labels, ready }) => [labels, ready ? 1 : 0] as const),
   )

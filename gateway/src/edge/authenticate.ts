@@ -20,6 +20,7 @@ export function authenticate(keyring: Keyring, wallMs: () => number, now: () => 
     if (caller === undefined) throw new HearthError('invalid_api_key')
     request.caller = caller
     request.log['keyId'] = caller.keyId
+    if (caller.timeouts.totalMs !== undefined) request.deadline.setTotal(caller.timeouts.totalMs)
     // Of a key that is known alone: how long one was looked for in vain says something about the keys that there are.
     request.timing.authMs = now() - startedAt
     Object.assign(request.headers, timingHeaders(request.timing))

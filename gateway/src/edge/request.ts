@@ -3,6 +3,7 @@ import type { Context } from 'hono'
 import type { Caller } from '../keys/keyring.ts'
 import type { Fields } from '../log.ts'
 import type { Timing } from '../upstream/server-timing.ts'
+import type { WholeDeadline } from './whole-deadline.ts'
 
 /**
  * What belongs to one request on its way through the middlewares. `headers` is the one collector of answer headers:
@@ -14,6 +15,8 @@ export interface RequestState {
   readonly headers: Record<string, string>
   /** Ends when the caller leaves, the whole deadline passes or the process drains; its reason is a HearthError. */
   readonly abort: AbortController
+  /** The clock of the whole request; it ends `abort`, and stands still in the line to an engine. */
+  readonly deadline: WholeDeadline
   caller: Caller | undefined
   /** Where its time went so far, for `Server-Timing`. */
   readonly timing: Timing
