@@ -22,6 +22,8 @@ const partsSchema = z.object({
   uvicorn: z.string().optional(),
   openaiPython: z.string().optional(),
   clients: z.string().optional(),
+  prometheus: z.string().optional(),
+  promtool: z.string().optional(),
 })
 
 /** What set-up has provided: absolute paths. */

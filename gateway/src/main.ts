@@ -4,7 +4,7 @@ import { setDefaultHighWaterMark } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import { createAdmin } from './admin.ts'
 import { Admission } from './admission.ts'
-import { createApp, registerGauges } from './app.ts'
+import { createApp, createProbes, registerGauges } from './app.ts'
 import { BodyBudget } from './body/budget.ts'
 import { type Address, type Config, ConfigError, findRisks, loadConfig } from './config.ts'
 import { Connections } from './edge/connections.ts'
@@ -15,7 +15,9 @@ import { type Keyring, openKeyring } from './keys/keyring.ts'
 import { KeysFileError } from './keys/keys-file.ts'
 import { createLog, joinLines, type Log } from './log.ts'
 import { MeshStatus } from './mesh/status.ts'
-import { createMeters, Registry } from './metrics.ts'
+import { Catalog } from './metrics/catalog.ts'
+import { registerProcess } from './metrics/process.ts'
+import { createMeters } from './metrics.ts'
 import { unsafeNode } from './node-floor.ts'
 import { createEngines, type Engines } from './routing/engines.ts'
 
@@ -75,8 +77,8 @@ function start(config: Config): Running & { config: Config } {
   })
   const inFlight = new InFlight()
   const now = () => performance.now()
-  const registry = new Registry()
-  const meters = createMeters(registry)
+  const catalog = new Catalog()
+  const meters = createMeters(catalog)
   const status = new MeshStatus({ url: config.meshStatusUrl, now })
   const engines = createEngines(config, { status, meters, now })
   const limits = { queueMax: config.limits.queueMax, queueMs: config.timeouts.queueMs }
@@ -84,10 +86,12 @@ function start(config: Config): Running & { config: Config } {
   const { bodyBytesInFlight, bodyBytesPerKey, connectionsMax } = config.limits
   const budget = new BodyBudget({ bytesMax: bodyBytesInFlight, bytesPerHolderMax: bodyBytesPerKey })
   const connections = new Connections({ connectionsMax, meters, log, now })
+  const probes = createProbes(config, engines, now)
   const app = createApp({
     config,
     keyring,
     engines,
+    probes,
     admission,
     budget,
     inFlight,
@@ -114,10 +118,11 @@ function start(config: Config): Running & { config: Config } {
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: 'localhost', errorHandler })
   openFrontDoor(server, listener, door)
   connections.watch(server)
-  registerGauges(registry, { admission, engines, budget, connections })
+  registerGauges(catalog, { admission, engines, probes, budget, inFlight, now, connections })
+  registerProcess(catalog)
   for (const risk of findRisks(config)) log('WARNING', 'config', { problem: risk })
   log('INFO', 'limits', { bodyBytesInFlight, bodyBytesPerKey, connectionsMax })
-  const admin = createAdmin(registry)
+  const admin = createAdmin(catalog)
   const { drainMs } = config.timeouts
   return { server, admin, status, engines, admission, keyring, inFlight, log, drainMs, config }
 }

@@ -91,6 +91,13 @@ async function hostileTests(): Promise<Tally> {
     if (problem === undefined) env[`HEARTH_${name.toUpperCase()}`] = requirePart(readParts(), name)
     else env[`HEARTH_${name.toUpperCase()}_MISSING`] = problem
   }
+  const { tally, problem } = await tryPart('prometheus')
+  tallies.push(tally)
+  if (problem === undefined) {
+    const parts = readParts()
+    env['HEARTH_PROMETHEUS'] = requirePart(parts, 'prometheus')
+    env['HEARTH_PROMTOOL'] = requirePart(parts, 'promtool')
+  } else env['HEARTH_PROMETHEUS_MISSING'] = problem
   return addUp([...tallies, await nodeTests(files(['gateway/test/*.hostile.test.ts']), env, 1)])
 }
 

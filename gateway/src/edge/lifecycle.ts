@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { HttpBindings } from '@hono/node-server'
 import { createMiddleware } from 'hono/factory'
-import { HearthError } from '../errors.ts'
+import { HearthError, toHearthError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Meters } from '../metrics.ts'
 import { type AppEnv, headersOfAll, type RequestState } from './request.ts'
@@ -112,6 +112,7 @@ function openRequest({ newId, now, totalMs }: LifecycleOptions): RequestState {
     abort,
     deadline: new WholeDeadline({ totalMs, startedAt, now, onEnd }),
     caller: undefined,
+    timing: {},
     stream: undefined,
     log: {},
   }
@@ -123,7 +124,14 @@ function writeRecord(options: LifecycleOptions, request: RequestState, { incomin
   const status = outcome === 'client_gone' ? 499 : outgoing.statusCode
   const severity = status >= 500 && outcome !== 'draining' ? 'WARNING' : 'INFO'
   const ms = options.now() - request.startedAt
-  options.meters.request({ route: String(request.log['route'] ?? 'other'), status, code: String(outcome), ms })
+  const { signal } = request.abort
+  options.meters.request({
+    route: String(request.log['route'] ?? 'other'),
+    status,
+    code: String(outcome),
+    ms,
+    ...(signal.aborted ? { aborted: toHearthError(signal.reason).code } : {}),
+  })
   options.log(severity, 'request', {
     requestId: request.id,
     method: incoming.method,

@@ -2,6 +2,7 @@ import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import type { Caller } from '../keys/keyring.ts'
 import type { Fields } from '../log.ts'
+import type { Timing } from '../upstream/server-timing.ts'
 import type { WholeDeadline } from './whole-deadline.ts'
 
 /**
@@ -17,6 +18,8 @@ export interface RequestState {
   /** The clock of the whole request; it ends `abort`, and stands still in the line to an engine. */
   readonly deadline: WholeDeadline
   caller: Caller | undefined
+  /** Where its time went so far, for `Server-Timing`. */
+  readonly timing: Timing
   /** Whether the head of an event stream left before anything was known of its end: a failure is then an event of it. */
   stream: { readonly begunEarly: boolean } | undefined
   /** Fields of the one log record of this request. */

@@ -21,6 +21,7 @@ import type { Shaper } from '../upstream/shaper.ts'
 import { createShaper } from '../upstream/shaping.ts'
 import type { Carried } from '../upstream/tunnels.ts'
 import { checkPictures } from '../vision/pictures.ts'
+import { type Metered, meterAnswer } from './answer-meter.ts'
 import { chooseModel } from './model-choice.ts'
 
 export interface InferenceDeps {
@@ -39,9 +40,7 @@ export interface InferenceDeps {
 }
 
 /** One inference request as its caller sent it, checked. */
-interface InferenceRequest {
-  readonly kind: BodyKind
-  readonly route: ModelRoute
+interface InferenceRequest extends Metered {
   readonly stream: boolean
   readonly body: readonly Buffer[]
   readonly shaper: Shaper
@@ -68,11 +67,12 @@ export function inference(deps: InferenceDeps, kind: BodyKind, path: string) {
         idleMs: timeouts.bodyIdleMs,
         totalMs: timeouts.bodyTotalMs,
       }
+      const arrivedAt = deps.now()
       const bytes = await readBody(c.env.incoming, held, readLimits, request.abort.signal)
+      request.timing.bodyMs = deps.now() - arrivedAt
       request.log['bytesIn'] = bytes.length
       const checked = await check(deps, request, kind, bytes)
-      const outcome = await send(deps, c, checked, path)
-      note(request, outcome)
+      note(request, await meterAnswer(deps, checked, request, () => send(deps, c, checked, path)))
     } finally {
       held.release()
     }
@@ -86,7 +86,8 @@ async function check(
   kind: BodyKind,
   bytes: Buffer,
 ): Promise<InferenceRequest> {
-  const { caller, abort } = request
+  const { caller, abort, timing } = request
+  const startedAt = deps.now()
   const strictFields = caller?.strictFields === true
   const fields = await readFields(bytes, kind, { strictFields, signal: abort.signal, turns: deps.turns })
   const dropped = fields.dropped.join(', ')
@@ -97,14 +98,17 @@ async function check(
   request.deadline.setTotal(timeouts.totalMs)
   if (fields.pictures.length > 0 && route.model.vision === undefined)
     throw new HearthError('model_has_no_vision', { param: 'messages' })
+  const scannedAt = deps.now()
+  timing.scanMs = scannedAt - startedAt
   await inTurns(checkPictures(bytes, fields.pictures), { turns: deps.turns, signal: abort.signal })
+  if (fields.pictures.length > 0) timing.pictureMs = deps.now() - scannedAt
   const { id, served = id } = route.model
   const dialect = route.engine.config.kind
   const cacheSalt = saltFor(kind, route, caller)
   const body = rebuildBody(bytes, fields, { model: served, cacheSalt, renamed: renamedFields[dialect] })
   const reasoning = reasoningOf(route.model, fields)
   const shaper = createShaper({ kind, dialect, model: id, served, reasoning, showUsage: fields.showUsage })
-  return { kind, route, stream: fields.stream, body, shaper, timeouts }
+  return { kind, route, stream: fields.stream, body, shaper, timeouts, pictures: fields.pictures.length }
 }
 
 /** A template that lets a model think writes the opening tag; without thinking it writes none, or both. */
@@ -174,9 +178,9 @@ async function attempt(
       timeouts: checked.timeouts,
       shaper: checked.shaper,
       heartbeat,
-      onTokenGap: () => {},
+      onTokenGap: deps.meters.tokenGaps({ engine: engine.config.name, model: checked.route.model.id }),
       limits: deps.config.limits,
-      queuedMs: lease.queuedMs,
+      timing: request.timing,
       now: deps.now,
       onCarried: (carried, connectMs) => noteConnection(request, carried, connectMs),
     })
@@ -194,12 +198,17 @@ async function attempt(
 }
 
 /** The line has a limit of its own, queueMs: the clock of the whole request stands still there. */
-async function waitForTurn({ admission, now }: InferenceDeps, request: RequestState, engine: Engine): Promise<Lease> {
+async function waitForTurn(deps: InferenceDeps, request: RequestState, engine: Engine): Promise<Lease> {
+  const startedAt = deps.now()
+  const { name } = engine.config
   request.deadline.pause()
   try {
-    return await admission.admit(engine.config.name, request.abort.signal, now)
+    return await deps.admission.admit(name, request.abort.signal, deps.now)
   } finally {
     request.deadline.resume()
+    // Known also of those who waited in vain.
+    request.timing.queueMs = deps.now() - startedAt
+    deps.meters.queued(name, request.timing.queueMs)
   }
 }
 
