@@ -14,7 +14,7 @@ export function authenticate(keyring: Keyring, nowMs: () => number) {
     const caller = keyring.identify(bearer.exec(header)?.[1] ?? '', nowMs())
     if (caller === undefined) throw new HearthError('invalid_api_key')
     request.caller = caller
-    request.log['keyId'] = caller.keyId
+    request.log.keyId = caller.keyId
     await next()
   })
 }

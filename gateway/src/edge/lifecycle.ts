@@ -2,9 +2,12 @@ import type { ServerResponse } from 'node:http'
 import type { HttpBindings } from '@hono/node-server'
 import { createMiddleware } from 'hono/factory'
 import { HearthError } from '../errors.ts'
+import { logRequest } from '../log/request-record.ts'
 import type { Log } from '../log.ts'
 import type { Meters } from '../metrics.ts'
 import { type AppEnv, headersOfAll, type RequestState } from './request.ts'
+import { shownPath } from './shown-path.ts'
+import { openTrace } from './trace.ts'
 
 /** The requests under way in this process; knows when to refuse new ones and how to end the rest. */
 export class InFlight {
@@ -65,7 +68,7 @@ export interface LifecycleOptions {
  */
 export function lifecycle(options: LifecycleOptions) {
   return createMiddleware<AppEnv>(async function lifecycle(c, next) {
-    const request = openRequest(options)
+    const request = openRequest(options, c.env)
     c.set('request', request)
     const { outgoing } = c.env
     const deadline = setTimeout(() => request.abort.abort(new HearthError('deadline_exceeded')), options.totalMs)
@@ -99,13 +102,14 @@ function cutWhenUnread(outgoing: ServerResponse, callerStallMs: number): void {
   outgoing.once('close', () => clearTimeout(timer))
 }
 
-function openRequest({ newId, now }: LifecycleOptions): RequestState {
+function openRequest({ newId, now }: LifecycleOptions, { incoming }: HttpBindings): RequestState {
   const id = newId()
   return {
     id,
     startedAt: now(),
     headers: headersOfAll(id),
     abort: new AbortController(),
+    trace: openTrace(incoming.headers),
     caller: undefined,
     log: {},
   }
@@ -113,19 +117,15 @@ function openRequest({ newId, now }: LifecycleOptions): RequestState {
 
 function writeRecord(options: LifecycleOptions, request: RequestState, { incoming, outgoing }: HttpBindings): void {
   const whole = outgoing.writableFinished
-  const outcome = request.log['outcome'] ?? (whole ? 'ok' : 'client_gone')
+  const outcome = request.log.outcome ?? (whole ? 'ok' : 'client_gone')
   const status = outcome === 'client_gone' ? 499 : outgoing.statusCode
   const severity = status >= 500 && outcome !== 'draining' ? 'WARNING' : 'INFO'
   const ms = options.now() - request.startedAt
-  options.meters.request({ route: String(request.log['route'] ?? 'other'), status, code: String(outcome), ms })
-  options.log(severity, 'request', {
-    requestId: request.id,
-    method: incoming.method,
-    status,
-    ms,
-    ...request.log,
-    outcome,
-  })
+  options.meters.request({ route: String(request.log.route ?? 'other'), status, code: String(outcome), ms })
+  const { method, httpVersion, url = '', headers } = incoming
+  const path = request.log.route === undefined ? shownPath(url) : String(request.log.route)
+  const exchange = { method, httpVersion, path, status, ms, trace: request.trace, userAgent: headers['user-agent'] }
+  logRequest(options.log, severity, exchange, { ...request.log, requestId: request.id, outcome })
 }
 
 /** Refuses new work while the process drains; the health of the process itself stays readable. */

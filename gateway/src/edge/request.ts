@@ -1,7 +1,8 @@
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import type { Caller } from '../keys/keyring.ts'
-import type { Fields } from '../log.ts'
+import type { RequestNotes } from '../log/request-record.ts'
+import type { Trace } from './trace.ts'
 
 /**
  * What belongs to one request on its way through the middlewares. `headers` is the one collector of answer headers:
@@ -13,9 +14,10 @@ export interface RequestState {
   readonly headers: Record<string, string>
   /** Ends when the caller leaves, the whole deadline passes or the process drains; its reason is a HearthError. */
   readonly abort: AbortController
+  readonly trace: Trace
   caller: Caller | undefined
   /** Fields of the one log record of this request. */
-  readonly log: Record<string, Fields[string]>
+  readonly log: RequestNotes
 }
 
 export interface AppEnv {

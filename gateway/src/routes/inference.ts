@@ -6,6 +6,7 @@ import { readBody } from '../body/read.ts'
 import { inTurns, type Turns } from '../body/turns.ts'
 import type { Config, EngineConfig } from '../config.ts'
 import type { AppContext, RequestState } from '../edge/request.ts'
+import { traceparentOf } from '../edge/trace.ts'
 import { fixOf, HearthError } from '../errors.ts'
 import type { Caller } from '../keys/keyring.ts'
 import type { MeshStatus } from '../mesh/status.ts'
@@ -18,7 +19,7 @@ import type { RelayOutcome } from '../upstream/relay.ts'
 import type { Shaper } from '../upstream/shaper.ts'
 import { createShaper } from '../upstream/shaping.ts'
 import type { Carried } from '../upstream/tunnels.ts'
-import { checkPictures } from '../vision/pictures.ts'
+import { checkPictures, type PictureFacts } from '../vision/pictures.ts'
 import { chooseModel } from './model-choice.ts'
 
 export interface InferenceDeps {
@@ -61,7 +62,7 @@ export function inference(deps: InferenceDeps, kind: BodyKind, path: string) {
         totalMs: timeouts.bodyTotalMs,
       }
       const bytes = await readBody(c.env.incoming, held, readLimits, request.abort.signal)
-      request.log['bytesIn'] = bytes.length
+      request.log.bytesIn = bytes.length
       const checked = await check(deps, request, kind, bytes)
       const outcome = await send(deps, c, checked, path)
       note(request, outcome)
@@ -87,7 +88,10 @@ async function check(
   Object.assign(request.log, { model: route.model.id, engine: route.engine.config.name, stream: fields.stream })
   if (fields.pictures.length > 0 && route.model.vision === undefined)
     throw new HearthError('model_has_no_vision', { param: 'messages' })
-  await inTurns(checkPictures(bytes, fields.pictures), { turns: deps.turns, signal: abort.signal })
+  notePictures(
+    request,
+    await inTurns(checkPictures(bytes, fields.pictures), { turns: deps.turns, signal: abort.signal }),
+  )
   const { id, served = id } = route.model
   const body = rebuildBody(bytes, fields, { model: served, cacheSalt: saltFor(kind, route, caller) })
   const { reasoning } = route.model
@@ -109,7 +113,7 @@ async function send(
   const request = c.get('request')
   const { engine } = checked.route
   const lease = await deps.admission.admit(engine.config.name, request.abort.signal, deps.now)
-  request.log['queueMs'] = lease.queuedMs
+  request.log.queueMs = lease.queuedMs
   const startedAt = deps.now()
   const probe = deps.probes.get(engine.config.name)
   try {
@@ -119,6 +123,8 @@ async function send(
       body: checked.body,
       stream: checked.stream,
       requestId: request.id,
+      traceparent: traceparentOf(request.trace),
+      tracestate: request.trace.state,
       engineApiKey: deps.config.engineApiKey,
       response: c.env.outgoing,
       headers: request.headers,
@@ -149,6 +155,14 @@ function isOfRoad(error: unknown): boolean {
   return (
     !(error instanceof HearthError) || (error.status >= 500 && !['draining', 'deadline_exceeded'].includes(error.code))
   )
+}
+
+/** What the pictures come to; nothing for a request without any. */
+function notePictures({ log }: RequestState, facts: readonly PictureFacts[]): void {
+  if (facts.length === 0) return
+  log.pictures = facts.length
+  log.picturePixels = facts.reduce((sum, { width, height }) => sum + width * height, 0)
+  log.pictureBytes = facts.reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
 function noteConnection(request: RequestState, { reused, tries }: Carried, connectMs: number): void {
