@@ -49,7 +49,7 @@ test('an engine that answers anything else is not ready, and says why', async ()
     [404, 'engine_unreachable'],
     [503, 'engine_unreachable'],
     [502, 'engine_unreachable'],
-    [401, 'engine_error'],
+    [401, 'engine_key_refused'],
     [500, 'engine_error'],
   ] as const) {
     const { ready, code: said, detail } = await check(probeOf(async () => status))

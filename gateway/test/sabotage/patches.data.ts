@@ -278,8 +278,8 @@ export const patches: readonly Patch[] = [
     name: 'words of the inside reach the caller',
     row: 'R60',
     file: 'gateway/src/upstream/engine-error.ts',
-    was: 'if (said === undefined || inner.test(said.message)) return',
-    text: 'if (said === undefined) return',
+    was: "if (said === undefined || message === '' || isInner(said.message))",
+    text: 'if (said === undefined)',
     seenBy: { file: 'gateway/src/upstream/engine-error.test.ts', test: 'words of the inside do not reach the caller' },
   },
   {
