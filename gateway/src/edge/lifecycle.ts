@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { HttpBindings } from '@hono/node-server'
 import { createMiddleware } from 'hono/factory'
-import { HearthError } from '../errors.ts'
+import { HearthError, isErrorCode } from '../errors.ts'
 import { logRequest } from '../log/request-record.ts'
 import type { Log } from '../log.ts'
 import type { Meters } from '../metrics.ts'
@@ -119,7 +119,9 @@ function writeRecord(options: LifecycleOptions, request: RequestState, { incomin
   const whole = outgoing.writableFinished
   const outcome = request.log.outcome ?? (whole ? 'ok' : 'client_gone')
   const status = outcome === 'client_gone' ? 499 : outgoing.statusCode
-  const severity = status >= 500 && outcome !== 'draining' ? 'WARNING' : 'INFO'
+  // A stream that was cut has the status of its head.
+  const failed = isErrorCode(outcome) ? new HearthError(outcome).status : status
+  const severity = failed >= 500 && outcome !== 'draining' ? 'WARNING' : 'INFO'
   const ms = options.now() - request.startedAt
   options.meters.request({ route: String(request.log.route ?? 'other'), status, code: String(outcome), ms })
   const { method, httpVersion, url = '', headers } = incoming

@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
+import { wordsOf } from '../errors.ts'
 
 const keySchema = z.strictObject({
   id: z.string().regex(/^[0-9A-Za-z]{10}$/, 'wants the 10 letters and digits of a key id'),
@@ -39,7 +40,7 @@ export function readKeysFile(path: string): readonly KeyRecord[] {
   try {
     document = JSON.parse(readFileSync(path, 'utf8'))
   } catch (cause) {
-    throw new KeysFileError(`Cannot read the keys file "${path}": ${cause instanceof Error ? cause.message : cause}`, {
+    throw new KeysFileError(`Cannot read the keys file "${path}": ${cause instanceof Error ? wordsOf(cause) : cause}`, {
       cause,
     })
   }

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { errorEvent, HearthError, toHearthError } from '../errors.ts'
 import { classify } from './classify.ts'
-import { errorBodyBytesMax, fromEngine } from './engine-error.ts'
+import { errorBodyBytesMax, fromEngine, fromErrorEvent } from './engine-error.ts'
 import { callerAnswerHeaders, isEventStream, problemOfHead } from './headers.ts'
 import type { HeartbeatSettings } from './heartbeat.ts'
 import type { Shaper } from './shaper.ts'
@@ -143,10 +143,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (this.#ended) return
     if (piece.end === 'done') this.#completeEvents()
     if (piece.end === 'error') {
-      const said = piece.errorEvent?.toString('utf8').slice(0, 200)
-      this.#fail(
-        new HearthError('engine_error', { source: 'engine', detail: `The engine reported in its stream: ${said}` }),
-      )
+      this.#fail(fromErrorEvent(piece.errorEvent ?? Buffer.alloc(0)))
     }
   }
 
