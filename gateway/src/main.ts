@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import { setDefaultHighWaterMark } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
+import { Registry } from '@prometheus-io/client'
 import { createAdmin } from './admin.ts'
 import { Admission } from './admission.ts'
-import { createApp, registerGauges } from './app.ts'
+import { createApp, createProbes, registerGauges } from './app.ts'
 import { BodyBudget } from './body/budget.ts'
 import { type Address, type Config, ConfigError, loadConfig } from './config.ts'
 import { Connections } from './edge/connections.ts'
@@ -16,7 +17,8 @@ import { KeysFileError } from './keys/keys-file.ts'
 import { openLog } from './log/stdout.ts'
 import type { Log } from './log.ts'
 import { MeshStatus } from './mesh/status.ts'
-import { createMeters, Registry } from './metrics.ts'
+import { registerProcess } from './metrics/process.ts'
+import { createMeters } from './metrics.ts'
 import { unsafeNode } from './node-floor.ts'
 import { createEngines, type Engines } from './routing/engines.ts'
 
@@ -82,10 +84,12 @@ function start(config: Config): Running & { config: Config } {
   const { bodyBytesInFlight, bodyBytesPerKey, connectionsMax } = config.limits
   const budget = new BodyBudget({ bytesMax: bodyBytesInFlight, bytesPerHolderMax: bodyBytesPerKey })
   const connections = new Connections({ connectionsMax, meters, log, now })
+  const probes = createProbes(config, engines, now)
   const app = createApp({
     config,
     keyring,
     engines,
+    probes,
     admission,
     budget,
     inFlight,
@@ -112,7 +116,8 @@ function start(config: Config): Running & { config: Config } {
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: 'localhost', errorHandler })
   openFrontDoor(server, listener, door)
   connections.watch(server)
-  registerGauges(registry, { admission, engines, budget, connections })
+  registerGauges(registry, { admission, engines, probes, budget, inFlight, now, connections })
+  registerProcess(registry)
   log('INFO', 'limits', { bodyBytesInFlight, bodyBytesPerKey, connectionsMax })
   const admin = createAdmin(registry)
   const { drainMs } = config.timeouts

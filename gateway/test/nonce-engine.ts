@@ -42,7 +42,10 @@ export function composeAnswer(nonce: string, stream: boolean, pieces: number): B
   const repeated = Array.from({ length: pieces }, (_, at) => `${nonce} ${at}`)
   const plain = { object: 'chat.completion', choices: [{ index: 0, message: { content: repeated.join(' ') } }] }
   if (!stream) return Buffer.from(JSON.stringify(plain))
-  const events = repeated.map((content) => JSON.stringify({ choices: [{ index: 0, delta: { content } }] }))
+  const events = repeated.map((content, at) => {
+    const finish = at + 1 < pieces ? {} : { finish_reason: 'stop' }
+    return JSON.stringify({ choices: [{ index: 0, delta: { content }, ...finish }] })
+  })
   return Buffer.from([...events, '[DONE]'].map((data) => `data: ${data}\n\n`).join(''))
 }
 

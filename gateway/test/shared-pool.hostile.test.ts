@@ -4,7 +4,7 @@ import { assertNothingLeft, type Gateway, startGateway } from './harness.ts'
 import { composeAnswer, type NonceEngine, type Plan, startNonceEngine } from './nonce-engine.ts'
 import { openRaw, type RawClient } from './raw-client.ts'
 import { type Chance, chanceFrom, seedOf } from './seeded.ts'
-import { chatPath } from './wire.ts'
+import { chatPath, withoutComments } from './wire.ts'
 
 const callers = 200
 /** 50 in a run, 500 by hand. */
@@ -143,11 +143,11 @@ async function readUpTo(client: RawClient, head: Head, bytesMax: number) {
   const reader = client.readChunks(head, patienceMs)
   for (let length = 0; length <= bytesMax; ) {
     const next = await reader.next()
-    if (next.done) return { bytes: Buffer.concat(chunks), ended: next.value }
+    if (next.done) return { bytes: withoutComments(Buffer.concat(chunks)), ended: next.value }
     chunks.push(next.value.bytes)
     length += next.value.bytes.length
   }
-  return { bytes: Buffer.concat(chunks), ended: 'left' as const }
+  return { bytes: withoutComments(Buffer.concat(chunks)), ended: 'left' as const }
 }
 
 interface Figures {

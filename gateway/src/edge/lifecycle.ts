@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { HttpBindings } from '@hono/node-server'
 import { createMiddleware } from 'hono/factory'
-import { HearthError, isErrorCode } from '../errors.ts'
+import { HearthError, isErrorCode, toHearthError } from '../errors.ts'
 import { logRequest } from '../log/request-record.ts'
 import type { Log } from '../log.ts'
 import type { Meters } from '../metrics.ts'
@@ -111,6 +111,8 @@ function openRequest({ newId, now }: LifecycleOptions, { incoming }: HttpBinding
     abort: new AbortController(),
     trace: openTrace(incoming.headers),
     caller: undefined,
+    timing: {},
+    stream: undefined,
     log: {},
   }
 }
@@ -123,7 +125,14 @@ function writeRecord(options: LifecycleOptions, request: RequestState, { incomin
   const failed = isErrorCode(outcome) ? new HearthError(outcome).status : status
   const severity = failed >= 500 && outcome !== 'draining' ? 'WARNING' : 'INFO'
   const ms = options.now() - request.startedAt
-  options.meters.request({ route: String(request.log.route ?? 'other'), status, code: String(outcome), ms })
+  const { signal } = request.abort
+  options.meters.request({
+    route: String(request.log.route ?? 'other'),
+    status,
+    code: String(outcome),
+    ms,
+    ...(signal.aborted ? { aborted: toHearthError(signal.reason).code } : {}),
+  })
   const { method, httpVersion, url = '', headers } = incoming
   const path = request.log.route === undefined ? shownPath(url) : String(request.log.route)
   const exchange = { method, httpVersion, path, status, ms, trace: request.trace, userAgent: headers['user-agent'] }

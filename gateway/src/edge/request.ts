@@ -2,6 +2,7 @@ import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import type { Caller } from '../keys/keyring.ts'
 import type { RequestNotes } from '../log/request-record.ts'
+import type { Timing } from '../upstream/server-timing.ts'
 import type { Trace } from './trace.ts'
 
 /**
@@ -16,6 +17,10 @@ export interface RequestState {
   readonly abort: AbortController
   readonly trace: Trace
   caller: Caller | undefined
+  /** Where its time went so far, for `Server-Timing`. */
+  readonly timing: Timing
+  /** Whether the head of an event stream left before anything was known of its end: a failure is then an event of it. */
+  stream: { readonly begunEarly: boolean } | undefined
   /** Fields of the one log record of this request. */
   readonly log: RequestNotes
 }

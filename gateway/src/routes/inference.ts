@@ -1,5 +1,5 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import type { Admission } from '../admission.ts'
+import type { Admission, Lease } from '../admission.ts'
 import type { BodyBudget } from '../body/budget.ts'
 import { type BodyKind, readFields, rebuildBody } from '../body/fields.ts'
 import { readBody } from '../body/read.ts'
@@ -7,20 +7,21 @@ import { inTurns, type Turns } from '../body/turns.ts'
 import type { Config, EngineConfig } from '../config.ts'
 import type { AppContext, RequestState } from '../edge/request.ts'
 import { traceparentOf } from '../edge/trace.ts'
-import { fixOf, HearthError } from '../errors.ts'
+import { HearthError } from '../errors.ts'
 import type { Caller } from '../keys/keyring.ts'
 import type { MeshStatus } from '../mesh/status.ts'
 import type { Meters } from '../metrics.ts'
 import type { Engine, Engines, ModelRoute } from '../routing/engines.ts'
 import type { Probe } from '../routing/probe.ts'
 import { forward } from '../upstream/forward.ts'
-import { heartbeatDefault } from '../upstream/heartbeat.ts'
+import { Heartbeat, heartbeatDefault } from '../upstream/heartbeat.ts'
 import type { RelayOutcome } from '../upstream/relay.ts'
 import type { Shaper } from '../upstream/shaper.ts'
 import { createShaper } from '../upstream/shaping.ts'
-import type { Carried } from '../upstream/tunnels.ts'
-import { checkPictures, type PictureFacts } from '../vision/pictures.ts'
+import { checkPictures } from '../vision/pictures.ts'
+import { type Metered, meterAnswer } from './answer-meter.ts'
 import { chooseModel } from './model-choice.ts'
+import { noteAnswer, noteConnection, notePictures, noteWay } from './request-notes.ts'
 
 export interface InferenceDeps {
   readonly config: Pick<Config, 'limits' | 'timeouts' | 'engineApiKey'>
@@ -31,12 +32,14 @@ export interface InferenceDeps {
   readonly probes: ReadonlyMap<string, Probe>
   readonly meters: Meters
   readonly status: MeshStatus
+  /** Monotonic milliseconds. */
   readonly now: () => number
+  /** Wall-clock milliseconds. */
+  readonly wallMs: () => number
 }
 
 /** One inference request as its caller sent it, checked. */
-interface InferenceRequest {
-  readonly route: ModelRoute
+interface InferenceRequest extends Metered {
   readonly stream: boolean
   readonly body: readonly Buffer[]
   readonly shaper: Shaper
@@ -61,11 +64,14 @@ export function inference(deps: InferenceDeps, kind: BodyKind, path: string) {
         idleMs: timeouts.bodyIdleMs,
         totalMs: timeouts.bodyTotalMs,
       }
+      const arrivedAt = deps.now()
       const bytes = await readBody(c.env.incoming, held, readLimits, request.abort.signal)
+      request.timing.bodyMs = deps.now() - arrivedAt
       request.log.bytesIn = bytes.length
       const checked = await check(deps, request, kind, bytes)
-      const outcome = await send(deps, c, checked, path)
-      note(request, outcome)
+      const askedAt = deps.now()
+      const outcome = await meterAnswer(deps, checked, request, () => send(deps, c, checked, path))
+      noteAnswer(request, outcome, deps.now() - askedAt)
     } finally {
       held.release()
     }
@@ -79,7 +85,8 @@ async function check(
   kind: BodyKind,
   bytes: Buffer,
 ): Promise<InferenceRequest> {
-  const { caller, abort } = request
+  const { caller, abort, timing } = request
+  const startedAt = deps.now()
   const strictFields = caller?.strictFields === true
   const fields = await readFields(bytes, kind, { strictFields, signal: abort.signal, turns: deps.turns })
   const dropped = fields.dropped.join(', ')
@@ -88,31 +95,64 @@ async function check(
   Object.assign(request.log, { model: route.model.id, engine: route.engine.config.name, stream: fields.stream })
   if (fields.pictures.length > 0 && route.model.vision === undefined)
     throw new HearthError('model_has_no_vision', { param: 'messages' })
-  notePictures(
-    request,
-    await inTurns(checkPictures(bytes, fields.pictures), { turns: deps.turns, signal: abort.signal }),
-  )
+  const scannedAt = deps.now()
+  timing.scanMs = scannedAt - startedAt
+  const facts = await inTurns(checkPictures(bytes, fields.pictures), { turns: deps.turns, signal: abort.signal })
+  notePictures(request, facts)
+  if (fields.pictures.length > 0) timing.pictureMs = deps.now() - scannedAt
   const { id, served = id } = route.model
   const body = rebuildBody(bytes, fields, { model: served, cacheSalt: saltFor(kind, route, caller) })
   const { reasoning } = route.model
   const dialect = route.engine.config.kind
   const shaper = createShaper({ kind, dialect, model: id, served, reasoning, showUsage: fields.showUsage })
-  return { route, stream: fields.stream, body, shaper }
+  return { kind, route, stream: fields.stream, body, shaper, pictures: fields.pictures.length }
 }
 
 function saltFor(kind: BodyKind, { engine }: ModelRoute, caller: Caller | undefined): string | undefined {
   return saltedKinds.has(kind) && saltedEngines.has(engine.config.kind) ? caller?.cacheSalt : undefined
 }
 
+/** A stream shows that it is alive from here on, also while it waits in the line. */
 async function send(
   deps: InferenceDeps,
   c: AppContext,
   checked: InferenceRequest,
   path: string,
 ): Promise<RelayOutcome> {
+  const heartbeat = checked.stream ? createHeartbeat(deps, c, checked) : undefined
+  c.get('request').stream = heartbeat
+  heartbeat?.start()
+  try {
+    return await attempt(deps, c, checked, path, heartbeat)
+  } finally {
+    heartbeat?.stop()
+  }
+}
+
+function createHeartbeat(deps: InferenceDeps, c: AppContext, { kind, route }: InferenceRequest): Heartbeat {
+  const { id, headers, caller } = c.get('request')
+  return new Heartbeat({
+    settings: caller?.heartbeat ?? heartbeatDefault,
+    response: c.env.outgoing,
+    headers,
+    kind,
+    model: route.model.id,
+    requestId: id,
+    now: deps.now,
+    wallMs: deps.wallMs,
+  })
+}
+
+async function attempt(
+  deps: InferenceDeps,
+  c: AppContext,
+  checked: InferenceRequest,
+  path: string,
+  heartbeat: Heartbeat | undefined,
+): Promise<RelayOutcome> {
   const request = c.get('request')
   const { engine } = checked.route
-  const lease = await deps.admission.admit(engine.config.name, request.abort.signal, deps.now)
+  const lease = await waitInLine(deps, request, engine)
   request.log.queueMs = lease.queuedMs
   const startedAt = deps.now()
   const probe = deps.probes.get(engine.config.name)
@@ -131,9 +171,10 @@ async function send(
       signal: request.abort.signal,
       timeouts: { ...deps.config.timeouts, ...checked.route.model.timeouts, ...request.caller?.timeouts },
       shaper: checked.shaper,
-      heartbeat: request.caller?.heartbeat ?? heartbeatDefault,
+      heartbeat,
+      onTokenGap: deps.meters.tokenGaps({ engine: engine.config.name, model: checked.route.model.id }),
       limits: deps.config.limits,
-      queuedMs: lease.queuedMs,
+      timing: request.timing,
       now: deps.now,
       onCarried: (carried, connectMs) => noteConnection(request, carried, connectMs),
     })
@@ -150,32 +191,21 @@ async function send(
   }
 }
 
+/** Waits for a turn with the engine; how long is known also of those who waited in vain. */
+async function waitInLine(deps: InferenceDeps, { abort, timing }: RequestState, engine: Engine): Promise<Lease> {
+  const startedAt = deps.now()
+  const { name } = engine.config
+  try {
+    return await deps.admission.admit(name, abort.signal, deps.now)
+  } finally {
+    timing.queueMs = deps.now() - startedAt
+    deps.meters.queued(name, timing.queueMs)
+  }
+}
+
 /** Whether a failure says something about the engine or the road to it; what the caller did says nothing. */
 function isOfRoad(error: unknown): boolean {
   return (
     !(error instanceof HearthError) || (error.status >= 500 && !['draining', 'deadline_exceeded'].includes(error.code))
   )
-}
-
-/** What the pictures come to; nothing for a request without any. */
-function notePictures({ log }: RequestState, facts: readonly PictureFacts[]): void {
-  if (facts.length === 0) return
-  log.pictures = facts.length
-  log.picturePixels = facts.reduce((sum, { width, height }) => sum + width * height, 0)
-  log.pictureBytes = facts.reduce((sum, { bytes }) => sum + bytes, 0)
-}
-
-function noteConnection(request: RequestState, { reused, tries }: Carried, connectMs: number): void {
-  Object.assign(request.log, { connectMs, reused, ...(tries > 1 ? { connectTries: tries } : {}) })
-}
-
-function noteWay(request: RequestState, { upstream }: Engine): void {
-  const way = upstream.way()
-  if (way !== undefined) Object.assign(request.log, { meshPath: way.path, meshRttMs: way.rttMs })
-}
-
-function note(request: RequestState, { bytesOut, firstByteMs, error }: RelayOutcome): void {
-  Object.assign(request.log, { bytesOut, firstByteMs })
-  if (error !== undefined)
-    Object.assign(request.log, { outcome: error.code, detail: error.detail, fix: fixOf(error.code) })
 }

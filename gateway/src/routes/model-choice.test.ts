@@ -1,10 +1,11 @@
 import { equal } from 'node:assert/strict'
 import { test } from 'node:test'
+import { Registry } from '@prometheus-io/client'
 import type { BodyKind } from '../body/kinds.data.ts'
 import { loadConfig } from '../config.ts'
 import { HearthError } from '../errors.ts'
 import { MeshStatus } from '../mesh/status.ts'
-import { createMeters, Registry } from '../metrics.ts'
+import { createMeters } from '../metrics.ts'
 import { createEngines } from '../routing/engines.ts'
 import { chooseModel } from './model-choice.ts'
 

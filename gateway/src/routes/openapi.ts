@@ -80,7 +80,11 @@ const headers: Readonly<Record<string, Header>> = {
     description: 'Fields of the request that are not known here and were left out, at most 16.',
     schema: { type: 'string' },
   },
-  'server-timing': { description: 'Where the time went until the answer began.', schema: { type: 'string' } },
+  'server-timing': {
+    description:
+      'Where the time went until the answer began: auth, body, scan, picture, queue, connect, first-byte, and the way of the mesh.',
+    schema: { type: 'string' },
+  },
   'x-hearth-error-source': {
     description: 'Who made the error: the gateway, or the engine whose words it passes on.',
     schema: { type: 'string', enum: ['gateway', 'engine'] },

@@ -1,8 +1,9 @@
 import type { ServerResponse } from 'node:http'
 import type { AnswerTimeouts, Limits, Timeouts } from '../config.ts'
 import { engineRequestHeaders } from './headers.ts'
-import type { HeartbeatSettings } from './heartbeat.ts'
+import type { Heartbeat } from './heartbeat.ts'
 import { Relay, type RelayOutcome } from './relay.ts'
+import { serverTiming, type Timing } from './server-timing.ts'
 import type { Shaper } from './shaper.ts'
 import type { Upstream } from './transport.ts'
 import type { Carried } from './tunnels.ts'
@@ -23,10 +24,13 @@ export interface Attempt {
   readonly signal: AbortSignal
   readonly timeouts: Pick<Timeouts, keyof AnswerTimeouts | 'callerStallMs'>
   readonly shaper: Shaper
-  readonly heartbeat: HeartbeatSettings
+  /** Made before the request waited for its turn; undefined where the answer is no stream. Stopped by whoever made it. */
+  readonly heartbeat: Heartbeat | undefined
+  /** Told of the time between two reads that brought tokens. */
+  readonly onTokenGap: (ms: number) => void
   readonly limits: Pick<Limits, 'answerBytesMax'>
-  /** Milliseconds that the request waited for its turn. */
-  readonly queuedMs: number
+  /** Where the time of this request went; the steps of the attempt are written into it. */
+  readonly timing: Timing
   readonly now: () => number
   /** Told which connection carries the request, and after how many milliseconds it had it. */
   readonly onCarried: (carried: Carried, connectMs: number) => void
@@ -37,22 +41,29 @@ export interface Attempt {
  * a HearthError while nothing was sent to the caller. Any abort destroys the connection to the engine.
  */
 export function forward(attempt: Attempt): Promise<RelayOutcome> {
-  const { upstream, timeouts, stream, body } = attempt
+  const { upstream, timeouts, stream, body, timing } = attempt
   const startedAt = attempt.now()
-  let connectMs: number | undefined
   const onCarried = (carried: Carried) => {
-    connectMs = attempt.now() - startedAt
-    attempt.onCarried(carried, connectMs)
+    timing.connectMs = attempt.now() - startedAt
+    attempt.onCarried(carried, timing.connectMs)
   }
   const relay = new Relay({
     response: attempt.response,
     headers: attempt.headers,
     signal: attempt.signal,
     viaMesh: upstream.viaMesh,
-    timing: () => serverTiming(attempt, connectMs ?? 0, attempt.now() - startedAt),
-    callerStallMs: timeouts.callerStallMs,
+    timing: ({ firstByteMs, firstTokenMs }) => {
+      timing.way = upstream.way()
+      timing.firstByteMs = (firstByteMs ?? attempt.now() - startedAt) - (timing.connectMs ?? 0)
+      if (firstTokenMs !== undefined) timing.firstTokenMs = firstTokenMs
+      return serverTiming(timing)
+    },
     shaper: attempt.shaper,
     heartbeat: attempt.heartbeat,
+    firstByteMs: stream ? timeouts.streamFirstByteMs : timeouts.plainFirstByteMs,
+    idleMs: timeouts.idleMs,
+    onTokenGap: attempt.onTokenGap,
+    callerStallMs: timeouts.callerStallMs,
     answerBytesMax: attempt.limits.answerBytesMax,
     now: attempt.now,
   })
@@ -64,18 +75,7 @@ export function forward(attempt: Attempt): Promise<RelayOutcome> {
     bodyBytes: body.reduce((sum, piece) => sum + piece.length, 0),
     stream,
   })
-  const firstByteMs = stream ? timeouts.streamFirstByteMs : timeouts.plainFirstByteMs
   const { path, signal } = attempt
-  upstream.dispatch({ path, headers, body, firstByteMs, idleMs: timeouts.idleMs, signal, onCarried }, relay)
+  upstream.dispatch({ path, headers, body, signal, onCarried }, relay)
   return relay.done
-}
-
-/** Where the time went until the engine's head was here, as browsers show it. Names no host and no address. */
-function serverTiming({ upstream, queuedMs }: Attempt, connectMs: number, headMs: number): Record<string, string> {
-  const way = upstream.way()
-  const dur = (ms: number) => `dur=${Math.round(ms * 10) / 10}`
-  const mesh =
-    way === undefined ? [] : [`mesh;desc="${way.path}"${way.rttMs === undefined ? '' : `;${dur(way.rttMs)}`}`]
-  const steps = [`queue;${dur(queuedMs)}`, `connect;${dur(connectMs)}`, `engine;${dur(headMs - connectMs)}`]
-  return { 'server-timing': [...mesh, ...steps].join(', ') }
 }

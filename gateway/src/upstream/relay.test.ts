@@ -3,7 +3,6 @@ import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { describe, it, type TestContext } from 'node:test'
 import type { Dispatcher } from 'undici'
-import { heartbeatDefault } from './heartbeat.ts'
 import { Relay } from './relay.ts'
 import { createShaper } from './shaping.ts'
 
@@ -57,7 +56,7 @@ function start({ answerBytesMax = 1_000 } = {}) {
     headers: {},
     signal: new AbortController().signal,
     viaMesh: false,
-    timing: () => ({}),
+    timing: () => '',
     shaper: createShaper({
       kind: 'chat',
       dialect: 'vllm',
@@ -66,7 +65,10 @@ function start({ answerBytesMax = 1_000 } = {}) {
       reasoning: 'fields',
       showUsage: true,
     }),
-    heartbeat: heartbeatDefault,
+    heartbeat: undefined,
+    firstByteMs: 60_000,
+    idleMs: 60_000,
+    onTokenGap: () => {},
     callerStallMs: 60_000,
     answerBytesMax,
     now: () => 0,
@@ -165,7 +167,8 @@ describe('Relay', () => {
     const { relay, say } = start()
     for (let count = 0; count < 8; count += 1) say.head('', {}, 103)
     say.head(json)
-    assert.equal(relay.done instanceof Promise, true)
+    relay.onResponseEnd()
+    assert.equal((await relay.done).error, undefined)
     const other = start()
     for (let count = 0; count < 9; count += 1) other.say.head('', {}, 102)
     await assert.rejects(other.relay.done, { code: 'engine_bad_answer' })

@@ -28,8 +28,6 @@ export interface UpstreamRequest {
   readonly path: string
   readonly headers: Record<string, string>
   readonly body: readonly Buffer[]
-  readonly firstByteMs: number
-  readonly idleMs: number
   /** Ends the wait for a connection, and the dial that is made for it. */
   readonly signal: AbortSignal
   /** Told which connection carries the request, before its first byte goes out. */
@@ -89,8 +87,9 @@ export function createUpstream(engine: EngineConfig, road: Road): Upstream {
           method: 'POST',
           headers: request.headers,
           body: sliceBody(request.body),
-          headersTimeout: request.firstByteMs,
-          bodyTimeout: request.idleMs,
+          // The relay has its own deadlines: these count a head without a body as life, and look twice a second at best.
+          headersTimeout: 0,
+          bodyTimeout: 0,
           signal: request.signal,
           onCarried: request.onCarried,
         } as Dispatcher.DispatchOptions,
