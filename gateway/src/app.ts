@@ -79,7 +79,7 @@ function createHandlers(
   const { config, engines, probes, admission, budget, inFlight, status, meters, log, now, wallMs } = deps
   const turns = new Turns()
   const document = describeApi()
-  const createdS = Math.floor(deps.wallMs() / 1000)
+  const models = { engines, probes, now, createdS: Math.floor(deps.wallMs() / 1000) }
   const infer = (kind: BodyKind) => (route: CallerRoute) =>
     inference({ config, engines, admission, budget, turns, probes, meters, status, now, wallMs }, kind, route.path)
   const modelName = ({ env }: AppContext) => table.find(rawPath(env.incoming.url ?? ''))?.modelName
@@ -88,8 +88,8 @@ function createHandlers(
     completions: infer('completions'),
     embeddings: infer('embeddings'),
     rerank: infer('rerank'),
-    models: () => listModels(engines, createdS),
-    model: () => getModel(engines, createdS, modelName),
+    models: () => listModels(models),
+    model: () => getModel(models, modelName),
     health: () => health,
     openapi: () => openapi(document),
     docs: () => docs(document),

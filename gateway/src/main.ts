@@ -7,7 +7,7 @@ import { createAdmin } from './admin.ts'
 import { Admission } from './admission.ts'
 import { createApp, createProbes, registerGauges } from './app.ts'
 import { BodyBudget } from './body/budget.ts'
-import { type Address, type Config, ConfigError, loadConfig } from './config.ts'
+import { type Address, type Config, ConfigError, findRisks, loadConfig } from './config.ts'
 import { Connections } from './edge/connections.ts'
 import { openTo } from './edge/cors.ts'
 import { openFrontDoor, refuseOdd } from './edge/front-door.ts'
@@ -118,6 +118,7 @@ function start(config: Config): Running & { config: Config } {
   connections.watch(server)
   registerGauges(registry, { admission, engines, probes, budget, inFlight, now, connections })
   registerProcess(registry)
+  for (const risk of findRisks(config)) log('WARNING', 'config', { problem: risk })
   log('INFO', 'limits', { bodyBytesInFlight, bodyBytesPerKey, connectionsMax })
   const admin = createAdmin(registry)
   const { drainMs } = config.timeouts

@@ -14,6 +14,8 @@ export interface InferenceFields {
   readonly stream: boolean
   /** Whether the caller wants what the answer cost as the last chunk of the stream. */
   readonly showUsage: boolean
+  /** Whether the caller lets the model think, as far as is known. */
+  readonly thinks: boolean
   /** For each picture its `data:` url: the JSON string, quotes included. */
   readonly pictures: readonly Span[]
   /** Names of what is cut, as a header may carry them; without what nobody misses, and not all of very many. */
@@ -49,6 +51,7 @@ export async function readFields(
     model: typeof model === 'string' ? model : undefined,
     stream: read('stream') === true,
     showUsage: isSet(read('stream_options'), 'include_usage'),
+    thinks: !isSwitchedOff(read('chat_template_kwargs'), read('reasoning_effort')),
     pictures,
     dropped,
     kept,
@@ -97,8 +100,12 @@ function streamOptions(bytes: Buffer, { kept, showUsage }: InferenceFields): str
   return JSON.stringify({ include_usage: true, ...(continuous ? { continuous_usage_stats: true } : {}) })
 }
 
-function isSet(options: unknown, name: string): boolean {
-  return options !== null && typeof options === 'object' && Reflect.get(options, name) === true
+function isSwitchedOff(template: unknown, effort: unknown): boolean {
+  return effort === 'none' || isSet(template, 'enable_thinking', false) || isSet(template, 'thinking', false)
+}
+
+function isSet(options: unknown, name: string, value = true): boolean {
+  return options !== null && typeof options === 'object' && Reflect.get(options, name) === value
 }
 
 function unknownFields(dropped: readonly string[]): HearthError {

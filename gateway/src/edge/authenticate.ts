@@ -23,6 +23,7 @@ export function authenticate(keyring: Keyring, wallMs: () => number, now: () => 
     // Of a key that is known alone: how long one was looked for in vain says something about the keys that there are.
     request.timing.authMs = now() - startedAt
     Object.assign(request.headers, timingHeaders(request.timing))
+    if (caller.timeouts.totalMs !== undefined) request.deadline.setTotal(caller.timeouts.totalMs)
     await next()
   })
 }

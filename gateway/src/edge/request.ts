@@ -4,6 +4,7 @@ import type { Caller } from '../keys/keyring.ts'
 import type { RequestNotes } from '../log/request-record.ts'
 import type { Timing } from '../upstream/server-timing.ts'
 import type { Trace } from './trace.ts'
+import type { WholeDeadline } from './whole-deadline.ts'
 
 /**
  * What belongs to one request on its way through the middlewares. `headers` is the one collector of answer headers:
@@ -15,6 +16,8 @@ export interface RequestState {
   readonly headers: Record<string, string>
   /** Ends when the caller leaves, the whole deadline passes or the process drains; its reason is a HearthError. */
   readonly abort: AbortController
+  /** The clock of the whole request; it ends `abort`, and stands still in the line to an engine. */
+  readonly deadline: WholeDeadline
   readonly trace: Trace
   caller: Caller | undefined
   /** Where its time went so far, for `Server-Timing`. */

@@ -1,18 +1,20 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Admission, Lease } from '../admission.ts'
 import type { BodyBudget } from '../body/budget.ts'
-import { type BodyKind, readFields, rebuildBody } from '../body/fields.ts'
+import { type BodyKind, type InferenceFields, readFields, rebuildBody } from '../body/fields.ts'
 import { readBody } from '../body/read.ts'
 import { inTurns, type Turns } from '../body/turns.ts'
-import type { Config, EngineConfig } from '../config.ts'
+import type { Config, EngineConfig, ModelConfig, Timeouts } from '../config.ts'
 import type { AppContext, RequestState } from '../edge/request.ts'
 import { traceparentOf } from '../edge/trace.ts'
-import { HearthError } from '../errors.ts'
+import { HearthError, toHearthError } from '../errors.ts'
 import type { Caller } from '../keys/keyring.ts'
 import type { MeshStatus } from '../mesh/status.ts'
 import type { Meters } from '../metrics.ts'
 import type { Engine, Engines, ModelRoute } from '../routing/engines.ts'
 import type { Probe } from '../routing/probe.ts'
+import { timeoutsOf } from '../routing/timeouts.ts'
+import { renamedFields } from '../upstream/dialects/requests.data.ts'
 import { forward } from '../upstream/forward.ts'
 import { Heartbeat, heartbeatDefault } from '../upstream/heartbeat.ts'
 import type { RelayOutcome } from '../upstream/relay.ts'
@@ -43,6 +45,8 @@ interface InferenceRequest extends Metered {
   readonly stream: boolean
   readonly body: readonly Buffer[]
   readonly shaper: Shaper
+  /** Those that hold for this model and this key. */
+  readonly timeouts: Timeouts
 }
 
 /** Engines that take a `cache_salt`; others would drop it, or refuse what they do not know. */
@@ -93,6 +97,8 @@ async function check(
   if (dropped !== '') request.headers['x-hearth-dropped-fields'] = dropped
   const route = chooseModel(deps.engines, caller, kind, fields.model)
   Object.assign(request.log, { model: route.model.id, engine: route.engine.config.name, stream: fields.stream })
+  const timeouts = timeoutsOf(deps.config.timeouts, route.model.timeouts, caller?.timeouts)
+  request.deadline.setTotal(timeouts.totalMs)
   if (fields.pictures.length > 0 && route.model.vision === undefined)
     throw new HearthError('model_has_no_vision', { param: 'messages' })
   const scannedAt = deps.now()
@@ -101,11 +107,17 @@ async function check(
   notePictures(request, facts)
   if (fields.pictures.length > 0) timing.pictureMs = deps.now() - scannedAt
   const { id, served = id } = route.model
-  const body = rebuildBody(bytes, fields, { model: served, cacheSalt: saltFor(kind, route, caller) })
-  const { reasoning } = route.model
   const dialect = route.engine.config.kind
+  const cacheSalt = saltFor(kind, route, caller)
+  const body = rebuildBody(bytes, fields, { model: served, cacheSalt, renamed: renamedFields[dialect] })
+  const reasoning = reasoningOf(route.model, fields)
   const shaper = createShaper({ kind, dialect, model: id, served, reasoning, showUsage: fields.showUsage })
-  return { kind, route, stream: fields.stream, body, shaper, pictures: fields.pictures.length }
+  return { kind, route, stream: fields.stream, body, shaper, timeouts, pictures: fields.pictures.length }
+}
+
+/** A template that lets a model think writes the opening tag; without thinking it writes none, or both. */
+function reasoningOf({ reasoning }: ModelConfig, { thinks }: InferenceFields): ModelConfig['reasoning'] {
+  return reasoning === 'open-tags' && !thinks ? 'tags' : reasoning
 }
 
 function saltFor(kind: BodyKind, { engine }: ModelRoute, caller: Caller | undefined): string | undefined {
@@ -152,7 +164,7 @@ async function attempt(
 ): Promise<RelayOutcome> {
   const request = c.get('request')
   const { engine } = checked.route
-  const lease = await waitInLine(deps, request, engine)
+  const lease = await waitForTurn(deps, request, engine)
   request.log.queueMs = lease.queuedMs
   const startedAt = deps.now()
   const probe = deps.probes.get(engine.config.name)
@@ -169,7 +181,7 @@ async function attempt(
       response: c.env.outgoing,
       headers: request.headers,
       signal: request.abort.signal,
-      timeouts: { ...deps.config.timeouts, ...checked.route.model.timeouts, ...request.caller?.timeouts },
+      timeouts: checked.timeouts,
       shaper: checked.shaper,
       heartbeat,
       onTokenGap: deps.meters.tokenGaps({ engine: engine.config.name, model: checked.route.model.id }),
@@ -179,11 +191,11 @@ async function attempt(
       onCarried: (carried, connectMs) => noteConnection(request, carried, connectMs),
     })
     if (outcome.error === undefined) probe?.answered(startedAt)
-    else if (isOfRoad(outcome.error)) probe?.failed()
+    else if (isOfRoad(outcome.error)) probe?.failed(outcome.error.code)
     if (outcome.firstByteMs !== undefined) deps.meters.firstByte(engine.config.name, outcome.firstByteMs)
     return outcome
   } catch (error) {
-    if (isOfRoad(error)) probe?.failed()
+    if (isOfRoad(error)) probe?.failed(toHearthError(error).code)
     throw error
   } finally {
     noteWay(request, engine)
@@ -191,15 +203,20 @@ async function attempt(
   }
 }
 
-/** Waits for a turn with the engine; how long is known also of those who waited in vain. */
-async function waitInLine(deps: InferenceDeps, { abort, timing }: RequestState, engine: Engine): Promise<Lease> {
+/**
+ * The line has a limit of its own, queueMs: the clock of the whole request stands still there. How long a wait was is
+ * known also of those who waited in vain.
+ */
+async function waitForTurn(deps: InferenceDeps, request: RequestState, engine: Engine): Promise<Lease> {
   const startedAt = deps.now()
   const { name } = engine.config
+  request.deadline.pause()
   try {
-    return await deps.admission.admit(name, abort.signal, deps.now)
+    return await deps.admission.admit(name, request.abort.signal, deps.now)
   } finally {
-    timing.queueMs = deps.now() - startedAt
-    deps.meters.queued(name, timing.queueMs)
+    request.deadline.resume()
+    request.timing.queueMs = deps.now() - startedAt
+    deps.meters.queued(name, request.timing.queueMs)
   }
 }
 

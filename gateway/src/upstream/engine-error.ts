@@ -1,6 +1,7 @@
 import { type ErrorCode, HearthError } from '../errors.ts'
 import { hintsOf } from './engine-hints.ts'
-import { type EngineWords, isInner, type ModelNames, readWords, tidy } from './engine-words.ts'
+import { type EngineWords, isInner, readWords, tidy } from './engine-words.ts'
+import type { ModelNames } from './shaper.ts'
 
 /** An answer of an engine, or of the ingress before it, that is an error. */
 export interface EngineFailure {

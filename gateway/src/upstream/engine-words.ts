@@ -1,10 +1,4 @@
-/** The two names of one model. */
-export interface ModelNames {
-  /** The name that callers see. */
-  readonly model: string
-  /** The engine's own name, which stays inside: it may be a path. */
-  readonly served: string
-}
+import type { ModelNames } from './shaper.ts'
 
 /** What the body of an error says. */
 export interface EngineWords {

@@ -1,14 +1,17 @@
 import type { HearthError } from '../errors.ts'
 import { errorBodyBytesMax, fromEngine } from './engine-error.ts'
+import type { ModelNames } from './shaper.ts'
 
 /** An answer of an engine that is an error: as much of its body as anybody reads. */
 export class ErrorAnswer {
+  readonly #names: ModelNames
   readonly #status: number
   readonly #contentType: string
   readonly #chunks: Buffer[] = []
   #bytes = 0
 
-  constructor(status: number, contentType: string) {
+  constructor(status: number, contentType: string, names: ModelNames) {
+    this.#names = names
     this.#status = status
     this.#contentType = contentType
   }
@@ -26,6 +29,7 @@ export class ErrorAnswer {
 
   /** What it says, as one of ours. */
   toError(): HearthError {
-    return fromEngine({ status: this.#status, contentType: this.#contentType, body: Buffer.concat(this.#chunks) })
+    const body = Buffer.concat(this.#chunks)
+    return fromEngine({ status: this.#status, contentType: this.#contentType, body }, this.#names)
   }
 }

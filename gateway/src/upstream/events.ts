@@ -1,4 +1,4 @@
-import { HearthError } from '../errors.ts'
+import { fromErrorEvent } from './engine-error.ts'
 import type { Shaper } from './shaper.ts'
 import { SseCutter } from './sse.ts'
 
@@ -11,8 +11,6 @@ export interface EventsOptions {
 }
 
 const nothing = Buffer.alloc(0)
-const lf = 0x0a
-const cr = 0x0d
 
 /** Where a stream stands; an error when it cannot go on. */
 export type StreamEnd = 'open' | 'whole' | { readonly error: unknown }
@@ -56,7 +54,7 @@ export class EventPath {
     const { shaper, passQuiet } = this.#options
     for (let kind = this.#cutter.next(); kind !== undefined; kind = this.#cutter.next()) {
       if (kind === 'done') return this.#finish()
-      if (kind === 'error') throw this.#engineError()
+      if (kind === 'error') throw fromErrorEvent(this.#event(), shaper.names)
       if (kind === 'quiet' && passQuiet) continue
       const event = this.#event()
       const shaped = kind === 'quiet' ? nothing : shaper.event(event)
@@ -74,13 +72,8 @@ export class EventPath {
     this.#replace(this.#options.shaper.endOfEvents())
     const comment = this.#options.lastComment()
     if (comment !== '') this.#out.push(Buffer.from(`: ${comment}\n\n`))
-    this.#out.push(closed(this.#event()))
+    this.#out.push(this.#event())
     this.#end = 'whole'
-  }
-
-  #engineError(): HearthError {
-    const said = this.#event().toString('utf8').slice(0, 200)
-    return new HearthError('engine_error', { source: 'engine', detail: `The engine reported in its stream: ${said}` })
   }
 
   /** Something else leaves in the place of the event. */
@@ -104,10 +97,4 @@ export class EventPath {
     this.#out.length = 0
     return all
   }
-}
-
-/** The last event, with the LF of a CRLF that a chunk was cut in. */
-function closed(event: Buffer): Buffer {
-  const isHalf = event.at(-1) === cr && event.at(-2) === lf
-  return isHalf ? Buffer.concat([event, Buffer.of(lf)]) : event
 }

@@ -72,22 +72,22 @@ export class Heartbeat {
     this.#count()
   }
 
-  /** Bytes went to the caller at `atMs`. */
-  wrote(atMs: number): void {
+  /** Whole events went to the caller at `atMs`. */
+  wrote(events: Buffer, atMs: number): void {
     this.#silence.heard(atMs)
-  }
-
-  /** Shown the begin of the stream once: an empty chunk bears the names that the others bear. */
-  learn(bytes: Buffer): void {
-    if (this.settings.form !== 'empty-delta' || this.#created !== undefined) return
-    const text = bytes.toString('latin1', 0, nameBytesMax)
-    this.#id = /"id": ?"([\w.:-]{1,128})"/.exec(text)?.[1] ?? this.#id
-    const created = /"created": ?(\d{1,12})/.exec(text)?.[1]
-    if (created !== undefined) this.#created = Number(created)
+    if (this.#created === undefined && this.settings.form === 'empty-delta') this.#learn(events)
   }
 
   stop(): void {
     this.#silence.stop()
+  }
+
+  /** An empty chunk bears the names that the others bear. */
+  #learn(events: Buffer): void {
+    const text = events.toString('latin1', 0, nameBytesMax)
+    this.#id = /"id": ?"([\w.:-]{1,128})"/.exec(text)?.[1] ?? this.#id
+    const created = /"created": ?(\d{1,12})/.exec(text)?.[1]
+    if (created !== undefined) this.#created = Number(created)
   }
 
   #count(): void {

@@ -121,7 +121,7 @@ export class Relay implements Dispatcher.DispatchHandler {
       this.#mode = 'error'
       // Written down for the answer that becomes of it.
       this.#options.timing(this.#progress())
-      this.#errorAnswer = new ErrorAnswer(status, String(headers['content-type'] ?? ''))
+      this.#errorAnswer = new ErrorAnswer(status, String(headers['content-type'] ?? ''), this.#options.shaper.names)
     } else if (isEventStream(headers)) this.#openEvents()
     else this.#openPlain(headers)
   }
@@ -209,7 +209,7 @@ export class Relay implements Dispatcher.DispatchHandler {
       } catch (error) {
         return this.#fail(error)
       }
-      heartbeat?.wrote(nowMs)
+      heartbeat?.wrote(bytes, nowMs)
     }
     const { end } = path
     if (end === 'whole') this.#completeEvents()

@@ -163,3 +163,38 @@ test('text that looks like a key is text', () => {
   deepEqual([shaper.finishReason, shaper.usage.promptTokens], [undefined, undefined])
   throws(() => shaper.endOfEvents(), { code: 'engine_died' })
 })
+
+test('llama.cpp accounts for each choice by itself: what they wrote is added up', () => {
+  for (const [dialect, completionTokens] of [
+    ['llamacpp', 5],
+    ['vllm', 3],
+  ] as const) {
+    const shaper = shaperOf({ dialect })
+    const account = (tokens: number) =>
+      event({
+        choices: [],
+        usage: { prompt_tokens: 33, completion_tokens: tokens, prompt_tokens_details: { cached_tokens: 32 } },
+      })
+    for (const one of [chunk(1, {}, 'length'), account(2), chunk(0, {}, 'stop'), account(3)]) shaper.event(one)
+    shaper.endOfEvents()
+    deepEqual(shaper.usage, { promptTokens: 33, completionTokens, cachedTokens: 32, estimated: false }, dialect)
+  }
+  const plain = shaperOf({ dialect: 'llamacpp' })
+  plain.piece(Buffer.from(JSON.stringify({ choices: [], usage })))
+  plain.endOfPieces()
+  equal(plain.usage.completionTokens, 3)
+})
+
+test('an error with nothing around it ends the stream, and does not reach the caller', () => {
+  const shaper = shaperOf({ dialect: 'sglang', served: '/models/inner' })
+  ok(shaper.event(chunk(0, { content: 'a' })).length > 0)
+  const error = {
+    object: 'error',
+    message: 'The request queue is full.',
+    type: 'SERVICE_UNAVAILABLE',
+    param: null,
+    code: 503,
+  }
+  equal(shaper.event(event(error)).length, 0)
+  throws(() => shaper.endOfEvents(), { code: 'queue_full' })
+})

@@ -2,8 +2,10 @@ import type { EngineConfig, ModelConfig } from '../config.ts'
 import { AnswerReader } from './dialects/answer-reader.ts'
 import { Meter } from './dialects/meter.ts'
 import { PlainAnswer } from './dialects/plain-answer.ts'
+import { Reasoning } from './dialects/reasoning.ts'
 import { Splices } from './dialects/splices.ts'
-import type { AnswerKind, Shaper, Usage } from './shaper.ts'
+import { fromErrorEvent } from './engine-error.ts'
+import type { AnswerKind, ModelNames, Shaper, Usage } from './shaper.ts'
 
 /** What is known of an answer before it comes. */
 export interface ShaperOptions {
@@ -23,6 +25,9 @@ export interface ShaperOptions {
 const writtenBytesMax = 4 * 1024 * 1024
 /** Of vectors and scores only the begin is held. */
 const countedBytesMax = 64 * 1024
+/** The error of some engines, with nothing around it. It begins so, or with its message. */
+const bareError = /"object"\s*:\s*"error"/
+const bareErrorBytes = 4096
 const nothing = Buffer.alloc(0)
 
 /** The shaper of one answer. */
@@ -31,16 +36,22 @@ export function createShaper(options: ShaperOptions): Shaper {
 }
 
 class AnswerShaper implements Shaper {
-  readonly #options: ShaperOptions
+  readonly names: ModelNames
+  readonly #showsUsage: boolean
   readonly #modelToken: Buffer
   readonly #reader = new AnswerReader()
-  readonly #meter = new Meter()
+  readonly #meter: Meter
   readonly #splices = new Splices()
+  readonly #reasoning: Reasoning
   readonly #isWritten: boolean
   readonly #plain: PlainAnswer
 
   constructor(options: ShaperOptions) {
-    this.#options = options
+    this.#meter = new Meter(options.dialect)
+    this.names = { model: options.model, served: options.served }
+    this.#showsUsage = options.showUsage
+    // A plain completion is text and nothing else, whatever tags are in it.
+    this.#reasoning = new Reasoning(options.kind === 'chat' ? options.reasoning : 'fields')
     this.#modelToken = Buffer.from(JSON.stringify(options.model))
     this.#isWritten = options.kind === 'chat' || options.kind === 'completions'
     this.#plain = new PlainAnswer(this.#modelToken, this.#isWritten ? writtenBytesMax : countedBytesMax)
@@ -62,11 +73,12 @@ class AnswerShaper implements Shaper {
     const reader = this.#reader
     if (!reader.readEvent(event)) return event
     this.#meter.note(event, reader)
+    if (!reader.hasChoices && bareError.test(event.toString('latin1', 0, bareErrorBytes)))
+      this.#meter.fail(fromErrorEvent(event, this.names))
     // What follows an end that is none is no part of an answer either.
     if (this.#meter.failure !== undefined) return nothing
-    if (!this.#options.showUsage && reader.usageStart >= 0 && reader.hasChoices && reader.choiceCount === 0)
-      return nothing
-    return this.#rewrite(event)
+    if (!this.#showsUsage && reader.usageStart >= 0 && reader.hasChoices && reader.choiceCount === 0) return nothing
+    return this.#rewrite(event, false)
   }
 
   endOfEvents(): Buffer {
@@ -80,20 +92,22 @@ class AnswerShaper implements Shaper {
 
   endOfPieces(): Buffer {
     const held = this.#plain.end()
-    if (this.#plain.usage !== undefined) this.#meter.readUsage(this.#plain.usage)
-    if (!this.#isWritten || held.length === 0 || !this.#reader.read(held)) return held
-    const { generated } = this.#meter
+    if (!this.#isWritten || held.length === 0 || !this.#reader.read(held)) {
+      if (this.#plain.usage !== undefined) this.#meter.readUsage(this.#plain.usage)
+      return held
+    }
     this.#meter.note(held, this.#reader)
-    // Tokens of a plain answer are not seen one by one.
-    this.#meter.generated = generated
+    // The text of a plain answer came at once.
+    this.#meter.generated = 0
     if (this.#meter.failure !== undefined) throw this.#meter.failure
-    return this.#rewrite(held)
+    return this.#rewrite(held, true)
   }
 
-  #rewrite(bytes: Buffer): Buffer {
+  #rewrite(bytes: Buffer, isLast: boolean): Buffer {
     const { modelStart, modelEnd } = this.#reader
     if (modelStart >= 0 && !isSame(bytes, modelStart, modelEnd, this.#modelToken))
       this.#splices.add(modelStart, modelEnd, this.#modelToken)
+    this.#reasoning.shape(bytes, this.#reader, this.#splices, isLast)
     return this.#splices.applyTo(bytes)
   }
 }

@@ -28,7 +28,7 @@ function feedAll(text: string, cuts: readonly number[]): { out: string; end: str
 }
 
 const cuts = fc.array(fc.nat({ max: 5000 }), { maxLength: 60 })
-const blank = fc.constantFrom('\n\n', '\r\n\r\n', '\r\r', '\n\r', '\r\n\n')
+const blank = fc.constantFrom('\n\n', '\r\n\r\n', '\r\r', '\r\n\n')
 const line = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 40 }).map((text) => `data: {"x":${JSON.stringify(text)}}`),
   fc.constantFrom(': keep-alive', 'data: é漢字😀', 'id: 7', 'data:{"choices":[{"delta":{"content":"[DONE]"}}]}'),
@@ -57,8 +57,7 @@ describe('SseCutter', () => {
           const text = events.join('') + done + end
           const result = feedAll(`${text}data: late\n\n`, at)
           assert.equal(result.end, 'done')
-          // The LF of a CR that ended a chunk comes too late.
-          assert.equal(result.out.replace(/\r$/, '\r\n'), text.replace(/\r$/, '\r\n'))
+          assert.equal(result.out, text)
         },
       ),
       { numRuns: 1000 },

@@ -41,7 +41,7 @@ export class SseCutter {
   #lines = 0
   /** The next CR at or after `#searched`, where one is known: hardly any stream has one. */
   #cr = -1
-  /** The last line ended with a CR at the very end of the bytes: an LF may still belong to it. */
+  /** The last event ended with a CR at the very end of the bytes: an LF may still belong to it. */
   #halfEnd = false
   #begun = false
 
@@ -75,6 +75,7 @@ export class SseCutter {
     if (this.#halfEnd && this.#takeHalfEnd()) return 'quiet'
     for (let at = this.#lineEnd(); at >= 0; at = this.#lineEnd()) {
       const isBlank = at === this.#line
+      if (this.#bytes[at] === cr && at + 1 === this.#bytes.length && !this.#endsByCr(at, isBlank)) break
       const after = this.#afterLineEnd(at)
       this.#line = after
       this.#searched = after
@@ -129,20 +130,27 @@ export class SseCutter {
   /** The place after a line that ends at `at`. */
   #afterLineEnd(at: number): number {
     const bytes = this.#bytes
-    if (bytes[at] !== cr) return at + 1
-    if (at + 1 === bytes.length) this.#halfEnd = true
-    return bytes[at + 1] === lf ? at + 2 : at + 1
+    return bytes[at] === cr && bytes[at + 1] === lf ? at + 2 : at + 1
   }
 
-  /** An LF behind a CR that came before it ends no line of its own. Tells whether it stands before a new event. */
+  /**
+   * Whether the CR at the very end of the bytes ends an event by itself. In a stream of CRLF its LF is on the way, and
+   * waited for; in one of CR alone nothing may come for long.
+   */
+  #endsByCr(at: number, isBlank: boolean): boolean {
+    this.#searched = at
+    this.#halfEnd = isBlank && this.#bytes[at - 1] === cr
+    return this.#halfEnd
+  }
+
+  /** An LF behind the CR that ended an event belongs to that: it ends no line of its own. */
   #takeHalfEnd(): boolean {
-    if (this.#searched >= this.#bytes.length) return false
+    if (this.#bytes.length === 0) return false
     this.#halfEnd = false
-    if (this.#bytes[this.#searched] !== lf) return false
-    this.#searched += 1
-    this.#line = this.#searched
-    if (this.#lines > 0) return false
-    this.#end = this.#searched
+    if (this.#bytes[0] !== lf) return false
+    this.#line = 1
+    this.#searched = 1
+    this.#end = 1
     return true
   }
 }

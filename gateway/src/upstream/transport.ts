@@ -73,6 +73,10 @@ export function createUpstream(engine: EngineConfig, road: Road): Upstream {
       keepAliveTimeout: keepAliveMs,
       keepAliveMaxTimeout: keepAliveMs,
       maxHeaderSize: answerHeadBytesMax,
+      // The relay has its own deadlines, the probe its signal. undici's (300 s where nothing is said) count a head without a
+      // body as life, and look twice a second at best.
+      headersTimeout: 0,
+      bodyTimeout: 0,
     },
     explain: (error, tunnel) => explain(error, tunnel, gate, road),
     onStale: () => road.onRetry('stale'),
@@ -87,9 +91,6 @@ export function createUpstream(engine: EngineConfig, road: Road): Upstream {
           method: 'POST',
           headers: request.headers,
           body: sliceBody(request.body),
-          // The relay has its own deadlines: these count a head without a body as life, and look twice a second at best.
-          headersTimeout: 0,
-          bodyTimeout: 0,
           signal: request.signal,
           onCarried: request.onCarried,
         } as Dispatcher.DispatchOptions,

@@ -9,9 +9,14 @@ const closeBrace = 0x7d
 const openBracket = 0x5b
 const closeBracket = 0x5d
 const lf = 0x0a
+const nothing = Buffer.alloc(0)
 
 /** Behind so many bytes of a string the native search is faster than a loop. */
 const shortBytes = 96
+
+/** A preamble that is shorter is cheaper to read than to compare; a longer one would be much to keep. */
+const preambleBytesMin = 48
+const preambleBytesMax = 4096
 
 const key = (name: string) => Buffer.from(name)
 const keys = {
@@ -49,50 +54,90 @@ export class AnswerReader {
   choiceCount = 0
   /** The first `choiceCount` belong to the answer that was read last. */
   readonly choices: ChoiceParts[] = []
-  #bytes: Buffer = Buffer.alloc(0)
+  #bytes: Buffer = nothing
   #at = 0
+  #keyLength = 0
+  #closed = false
+  /** How the last event began, up to its choices: the next one mostly begins with the same bytes. */
+  #preamble: Buffer = nothing
+  #preambleModelStart = -1
+  #preambleModelEnd = -1
+  #choicesAt = -1
 
   /** Reads one event of a stream; false where its data is no object, or not a whole one. */
   readEvent(event: Buffer): boolean {
+    const { length } = this.#preamble
+    if (length > 0 && event.length > length && event.compare(this.#preamble, 0, length, 0, length) === 0)
+      return this.#readOn(event)
     for (let line = 0; line >= 0 && line < event.length; line = event.indexOf(lf, line) + 1) {
-      if (startsWith(event, line, dataLine)) return this.read(event, line + dataLine.length)
+      if (startsWith(event, line, dataLine)) return this.#readFirst(event, line + dataLine.length)
       if (event.indexOf(lf, line) < 0) return false
     }
     return false
   }
 
+  #readFirst(event: Buffer, from: number): boolean {
+    this.#choicesAt = -1
+    if (!this.read(event, from)) return false
+    const at = this.#choicesAt
+    this.#preamble = at < preambleBytesMin || at > preambleBytesMax ? nothing : Buffer.from(event.subarray(0, at))
+    const isNamed = this.modelStart < at
+    this.#preambleModelStart = isNamed ? this.modelStart : -1
+    this.#preambleModelEnd = this.modelEnd
+    return true
+  }
+
+  /** Reads what stands behind the preamble. */
+  #readOn(event: Buffer): boolean {
+    this.#begin(event, this.#preamble.length)
+    this.modelStart = this.#preambleModelStart
+    this.modelEnd = this.#preambleModelEnd
+    return this.#end(this.#choices() && this.#members())
+  }
+
   /** Reads the object that begins at `from`, or behind the white space there; false where it is none, or not whole. */
   read(bytes: Buffer, from = 0): boolean {
+    this.#begin(bytes, from)
+    this.#skipSpace()
+    if (bytes[this.#at] !== openBrace) return this.#end(false)
+    this.#at += 1
+    return this.#end(this.#members())
+  }
+
+  #begin(bytes: Buffer, from: number): void {
     this.modelStart = -1
     this.usageStart = -1
     this.hasChoices = false
     this.choiceCount = 0
     this.#bytes = bytes
     this.#at = from
-    this.#skipSpace()
-    const isWhole = bytes[this.#at] === openBrace && this.#root()
+  }
+
+  #end(isWhole: boolean): boolean {
     this.#bytes = nothing
     return isWhole
   }
 
-  #root(): boolean {
-    this.#at += 1
+  /** The members of the answer itself. */
+  #members(): boolean {
     for (let start = this.#nextKey(); start >= 0; start = this.#nextKey()) {
       const at = this.#at
       const length = this.#keyLength
-      if (length === 5 && this.#isKey(start, keys.model)) {
-        if (!this.#skipValue()) return false
-        if (this.#bytes[at] !== quote) continue
+      if (length === 7 && this.#bytes[at] === openBracket && this.#isKey(start, keys.choices)) {
+        // An account before them would be lost with the preamble.
+        this.#choicesAt = this.usageStart < 0 ? at : -1
+        if (!this.#choices()) return false
+        continue
+      }
+      if (!this.#skipValue()) return false
+      if (length !== 5) continue
+      if (this.#bytes[at] === quote && this.#isKey(start, keys.model)) {
         this.modelStart = at
         this.modelEnd = this.#at
-      } else if (length === 5 && this.#isKey(start, keys.usage)) {
-        if (!this.#skipValue()) return false
-        if (this.#bytes[at] !== openBrace) continue
+      } else if (this.#bytes[at] === openBrace && this.#isKey(start, keys.usage)) {
         this.usageStart = at
         this.usageEnd = this.#at
-      } else if (length === 7 && this.#isKey(start, keys.choices) && this.#bytes[at] === openBracket) {
-        if (!this.#choices()) return false
-      } else if (!this.#skipValue()) return false
+      }
     }
     return this.#closed
   }
@@ -116,8 +161,8 @@ export class AnswerReader {
     const choice = this.choices[this.choiceCount] ?? new ChoiceParts()
     this.choices[this.choiceCount] = choice
     this.choiceCount += 1
-    choice.clear()
     this.#at += 1
+    choice.clear(this.#at)
     for (let start = this.#nextKey(); start >= 0; start = this.#nextKey()) {
       const at = this.#at
       const length = this.#keyLength
@@ -153,9 +198,6 @@ export class AnswerReader {
     choice.messageEnd = this.#at - 1
     return this.#closed
   }
-
-  #keyLength = 0
-  #closed = false
 
   /** Steps to the value of the next member, and returns where its key stands; -1 at the end, or where no key comes. */
   #nextKey(): number {
@@ -267,8 +309,6 @@ export class AnswerReader {
     this.#at = at
   }
 }
-
-const nothing = Buffer.alloc(0)
 
 function startsWith(bytes: Buffer, at: number, wanted: Buffer): boolean {
   for (let index = 0; index < wanted.length; index += 1) if (bytes[at + index] !== wanted[index]) return false

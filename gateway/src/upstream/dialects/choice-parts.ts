@@ -33,6 +33,8 @@ export class ValuePlace {
 /** The parts of one choice: places in the bytes of the answer that was read last. */
 export class ChoiceParts {
   index = 0
+  /** The place behind its opening brace. */
+  start = 0
   readonly finish = new ValuePlace()
   /** The text of a plain completion. */
   readonly text = new ValuePlace()
@@ -52,8 +54,9 @@ export class ChoiceParts {
     )
   }
 
-  clear(): void {
+  clear(start: number): void {
     this.index = 0
+    this.start = start
     this.calls = false
     this.messageStart = -1
     this.finish.clear()

@@ -91,7 +91,7 @@ export class JsonDocument {
   }
 
   #open(bytes: Buffer, at: number): number {
-    if (this.#depth === 0 || this.#key !== 'usage' || this.#isKeyNext) {
+    if (this.#depth === 0 || this.#key !== 'usage' || bytes[at] !== openBrace) {
       this.#depth += 1
       return at + 1
     }

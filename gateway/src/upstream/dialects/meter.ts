@@ -1,3 +1,4 @@
+import type { EngineConfig } from '../../config.ts'
 import { HearthError } from '../../errors.ts'
 import type { Usage } from '../shaper.ts'
 import type { AnswerReader } from './answer-reader.ts'
@@ -6,8 +7,12 @@ import type { AnswerReader } from './answer-reader.ts'
 const usageBytesMax = 16 * 1024
 const reasonBytesMax = 256
 
-/** Reads off the chunks of one answer what it cost, and whether each choice came to its end. */
+/**
+ * Reads off the chunks of one answer what it cost, and whether each choice came to its end. llama.cpp accounts for each
+ * choice by itself, the first perhaps before the others end; all others give one account, or one that grows.
+ */
 export class Meter {
+  readonly #sums: boolean
   /** Chunks that brought something the model wrote. */
   generated = 0
   /** Why the engine stopped, of the choice that comes first. */
@@ -19,6 +24,10 @@ export class Meter {
   /** What the engine called the end, where that is no end of an answer. */
   #failure: HearthError | undefined
 
+  constructor(dialect: EngineConfig['kind']) {
+    this.#sums = dialect === 'llamacpp'
+  }
+
   get usage(): Usage {
     if (this.#usage !== undefined) return { ...this.#usage, estimated: false }
     const completionTokens = this.generated > 0 ? this.generated : undefined
@@ -28,6 +37,10 @@ export class Meter {
   /** The end that is none, once one came. */
   get failure(): HearthError | undefined {
     return this.#failure
+  }
+
+  fail(error: HearthError): void {
+    this.#failure ??= error
   }
 
   /** Takes in what `reader` found in `bytes`. */
@@ -54,7 +67,9 @@ export class Meter {
       count(said, 'prompt_tokens') ?? (completionTokens === undefined ? count(said, 'total_tokens') : undefined)
     if (promptTokens === undefined && completionTokens === undefined) return
     const cachedTokens = count(field(said, 'prompt_tokens_details'), 'cached_tokens')
-    this.#usage = { promptTokens, completionTokens, cachedTokens }
+    const before = this.#sums ? (this.#usage?.completionTokens ?? 0) : 0
+    const sum = completionTokens === undefined ? undefined : completionTokens + before
+    this.#usage = { promptTokens, completionTokens: sum, cachedTokens }
   }
 
   /** Throws where the answer has no end of its own, though its framing has one. */
@@ -69,12 +84,14 @@ export class Meter {
     this.#ended.add(index)
     const reason = end - start > reasonBytesMax ? '' : String(parse(bytes.subarray(start, end)))
     if (reason === 'error')
-      this.#failure ??= new HearthError('engine_error', {
-        source: 'engine',
-        detail: 'The engine gave "error" as its finish_reason',
-      })
+      this.fail(
+        new HearthError('engine_error', {
+          source: 'engine',
+          detail: 'The engine gave "error" as its finish_reason',
+        }),
+      )
     // What engines write when they are stopped, or drop a request of their own accord.
-    if (reason === 'abort') this.#failure ??= died('The engine gave "abort" as its finish_reason')
+    if (reason === 'abort') this.fail(died('The engine gave "abort" as its finish_reason'))
     if (index > this.#firstChoice) return
     this.#firstChoice = index
     this.finishReason = reason
