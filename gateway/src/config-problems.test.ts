@@ -37,6 +37,7 @@ timeouts: { drainMs: 9001, idleMs: 1.5 }
     HEARTH_KEYS_FILE: '',
     HEARTH_MESH_ADDR: '10.0.0.1:7080',
     HEARTH_LOG: 'xml',
+    GOOGLE_CLOUD_PROJECT: 'My Project',
     HEARTH_ENGINE_API_KEY_FILE: '/nowhere/key',
   })
   deepEqual(
@@ -44,9 +45,10 @@ timeouts: { drainMs: 9001, idleMs: 1.5 }
     [
       'PORT: "65536" is not a port (0 to 65535)',
       'HEARTH_KEYS_FILE: not set; wants the keys file (HEARTH_KEYS_FILE=f npx hearth keys create NAME)',
-      'HEARTH_LOG: "xml" is not json or pretty',
       'HEARTH_MESH_ADDR: "10.0.0.1:7080" is not a loopback HOST:PORT, such as 127.0.0.1:7080',
       'HEARTH_ENGINE_API_KEY_FILE: cannot read "/nowhere/key" (ENOENT',
+      'HEARTH_LOG: "xml" is not gcp, json or pretty',
+      'GOOGLE_CLOUD_PROJECT: "My Project" is not the id of a project',
       'engines.0.name: "GPU!"',
       'engines.0.url: "nope"',
       'engines.0.kind: "vlm"',
