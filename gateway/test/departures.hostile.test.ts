@@ -153,8 +153,9 @@ describe('R37 a caller who leaves', () => {
     console.log(`held before ${JSON.stringify(base)}, after ${JSON.stringify(held)}; seed ${seed}`)
     assert.ok(left >= 1_000, `${left} departures`)
     // Whose connection ends within its body has sent no whole HTTP: the parser says so.
-    const other = gateway.logs().filter(({ outcome }) => outcome !== undefined && outcome !== 'client_gone')
-    assert.deepEqual(new Set(other.map(({ outcome }) => outcome)).difference(new Set(['malformed_request'])), new Set())
+    const meant = new Set([undefined, 'client_gone', 'malformed_request'])
+    const other = gateway.logs().filter(({ outcome }) => !meant.has(outcome as string | undefined))
+    assert.deepEqual(other.slice(0, 5), [])
     assert.ok(held.heapMiB - base.heapMiB <= heapGrowthMiBMax, `the heap grew by ${held.heapMiB - base.heapMiB} MiB`)
     assert.deepEqual([held.timers, held.sockets], [base.timers, base.sockets])
   })
