@@ -1,69 +1,99 @@
 import assert from 'node:assert/strict'
-import { it } from 'node:test'
+import { describe, it } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { BareCaller, ofTrials, type Seen, writeRequest } from './bare-caller.ts'
 import { type BareEngine, json, nonceOf, plainPieces, startBareEngine, writeAnswer } from './bare-engine.ts'
-import { assertNothingLeft, startGateway } from './harness.ts'
-import { type Chance, chanceFrom, seedOf, Tallies } from './seeded.ts'
+import { assertNothingLeft, type Gateway, startGateway } from './harness.ts'
+import { startIngress } from './ingress-fixture.ts'
+import { type Chance, chanceFrom, seedOf } from './seeded.ts'
 import { model } from './wire.ts'
 
 /** The engine ends a connection that was idle for so long, just when the next requests come. */
 const keepAliveMs = 500
+/** Answers of Traefik within a millisecond have troubles of their own (docs/adr, no-kept-connections-to-engines). */
+const promptMs = 5
 const requests = 5_000
 const lanes = 250
 const [pauseMinMs, pauseMaxMs] = [400, 600]
 
-it(`R40: of ${requests} requests to an engine that closes what is idle, none meets a closing connection`, async () => {
+describe('R40 an engine that closes idle connections', { concurrency: true }, () => {
   const seed = seedOf(process.env)
-  await using engine = await startClosingEngine()
+
+  it(`meets none of ${requests} requests of the gateway on a connection that it closes`, async () => {
+    await using engine = await startClosingEngine()
+    const { failed, twice } = await attempt('gateway → engine', engine, engine.url, requests, seed)
+    assert.deepEqual([failed, twice], [0, 0])
+    assert.ok(engine.socketsTotal < requests, 'connections are kept')
+  })
+
+  it(`meets none of ${requests} requests of the ingress, which keeps no connection, on one that it closes`, async () => {
+    await using engine = await startClosingEngine()
+    await using ingress = await startIngress(engine.url)
+    const { failed, twice } = await attempt('Traefik → engine', engine, ingress.url, requests, seed)
+    assert.deepEqual([failed, twice], [0, 0])
+  })
+
+  it('would lose requests to an ingress that keeps connections (for information)', async () => {
+    await using engine = await startClosingEngine()
+    await using ingress = await startIngress(engine.url, lanes)
+    await attempt('Traefik → engine, connections kept', engine, ingress.url, requests / 5, seed)
+    assert.ok(engine.socketsTotal < requests / 5, 'connections are kept')
+  })
+})
+
+async function attempt(hop: string, engine: BareEngine, url: string, count: number, seed: number) {
   const gateway = await startGateway({
     config: {
-      engines: [{ name: 'gpu', url: engine.url, kind: 'openai', capacity: 512 }],
+      engines: [{ name: 'gpu', url, kind: 'openai', capacity: 512 }],
       models: [{ id: model, engine: 'gpu' }],
     },
     env: { HEARTH_HOST: '127.0.0.1' },
   })
-  const { errors, twice, seconds } = await askSpaced(gateway.port, gateway.key, engine, chanceFrom(seed))
-  const { requests: executed, socketsTotal } = engine
-  console.log(`${ofTrials(errors.count, requests)} failed: ${errors.tallies}; ${ofTrials(twice, requests)} executed twice`)
-  console.log(`${executed} at the engine on ${socketsTotal} connections, in ${seconds.toFixed(1)} s, seed ${seed}`)
+  const startedMs = performance.now()
+  const failures = await askSpaced(gateway, count, chanceFrom(seed))
+  const seconds = ((performance.now() - startedMs) / 1_000).toFixed(1)
+  const nonces = Array.from({ length: count }, (_, number) => nonceOf(number))
+  const twice = nonces.filter((nonce) => engine.arrivals(nonce).length > 1).length
+  const failed = failures.length
+  console.log(
+    `${hop}: ${ofTrials(failed, count)} failed, ${ofTrials(twice, count)} executed twice; ${count - failed} whole`,
+  )
+  console.log(
+    `${hop}: ${engine.socketsTotal} connections, ${seconds} s, seed ${seed} ${[...new Set(failures)].join(', ')}`,
+  )
   await assertNothingLeft(gateway)
-  assert.deepEqual([errors.count, twice], [0, 0])
-  assert.ok(socketsTotal < requests, 'connections are kept')
-})
+  return { failed, twice }
+}
 
 async function startClosingEngine(): Promise<BareEngine> {
   return await startBareEngine({
     keepAliveMs,
-    onRequest: ({ nonce, socket, next }) => {
+    onRequest: async ({ nonce, socket, next }) => {
+      await wait(promptMs)
       socket.write(writeAnswer(json, plainPieces(nonce, 3), 'length'))
       next()
     },
   })
 }
 
-/** Many callers, each with pauses that are about as long as the engine is patient. */
-async function askSpaced(port: number, key: string, engine: BareEngine, chance: Chance) {
-  const tallies = new Tallies<string>()
-  const startedMs = performance.now()
-  let count = 0
-  const lane = async (number: number) => {
+/** Many callers, each with pauses that are about as long as the engine is patient. Resolves with what went wrong. */
+async function askSpaced({ port, key }: Gateway, count: number, chance: Chance): Promise<readonly string[]> {
+  const failures: string[] = []
+  const numbers = Array(count).keys()
+  const lane = async () => {
     let caller = new BareCaller(port)
-    for (let turn = 0; turn < requests / lanes; turn += 1) {
+    for (const number of numbers) {
       await wait(pauseMinMs + chance.next() * (pauseMaxMs - pauseMinMs))
-      const nonce = nonceOf(number * 1_000 + turn)
+      const nonce = nonceOf(number)
       if (caller.over) caller = new BareCaller(port)
       const seen = await caller.ask(writeRequest({ key, nonce, stream: false }))
-      if (isAnswer(seen, nonce)) continue
-      count += 1
-      tallies.add(`${seen.status} ${/"code":"(\w+)"/.exec(seen.body.toString())?.[1] ?? seen.ended}`)
+      if (!isAnswer(seen, nonce))
+        failures.push(`${seen.status} ${/"code":"(\w+)"/.exec(seen.body.toString())?.[1] ?? seen.ended}`)
     }
     caller.socket.destroy()
   }
-  await Promise.all(Array.from({ length: lanes }, (_, number) => lane(number)))
-  const nonces = Array.from({ length: lanes * 1_000 }, (_, number) => nonceOf(number))
-  const twice = nonces.filter((nonce) => engine.arrivals(nonce).length > 1).length
-  return { errors: { count, tallies }, twice, seconds: (performance.now() - startedMs) / 1_000 }
+  await Promise.all(Array.from({ length: lanes }, lane))
+  return failures
 }
 
 function isAnswer({ status, ended, body }: Seen, nonce: string): boolean {

@@ -52,7 +52,7 @@ export interface Road {
 /** A probe waits for one verdict about the road, not for its recovery. */
 type ProbeOptions = Dispatcher.RequestOptions & Pick<TunnelDispatch, 'tries'>
 
-/** vLLM and most others close an idle connection after 5 s; ours are gone before. Engines of less patience are learned. */
+/** vLLM and most others close an idle connection after 5 s; ours are gone before. Less patient ones are learned. */
 const keepAliveMs = 4_000
 const answerHeadBytesMax = 32 * 1024
 

@@ -162,7 +162,7 @@ test('a request that was sent is never sent again, whatever becomes of its kept 
   deepEqual([heard, dials, replaced], [['POST /', 'cut'], 1, 0])
 })
 
-test('a connection that is nearly as old as one that the engine closed carries no other request', async () => {
+test('a connection that is as old as one that the engine closed carries no other request', async () => {
   const pool = poolOver(dialServer)
   const askAfter = async (idleMs: number) => {
     await new Promise((resolve) => setImmediate(resolve))
@@ -172,10 +172,23 @@ test('a connection that is nearly as old as one that the engine closed carries n
   }
   equal(await askAfter(0), 1)
   await new Promise((resolve) => setImmediate(resolve))
-  clockMs += 500
+  clockMs += 200
   for (const socket of sockets) socket.end()
   await waitUntil(() => sockets.size === 0, 2_000, 'the idle connection is closed')
-  deepEqual([await askAfter(0), await askAfter(400), await askAfter(401)], [2, 2, 3])
+  deepEqual([await askAfter(0), await askAfter(100), await askAfter(101)], [2, 2, 3])
+})
+
+test('a connection is used at an age that an older one has outlived', async () => {
+  const pool = poolOver(dialServer)
+  const askAt = async (ms: number) => {
+    await new Promise((resolve) => setImmediate(resolve))
+    clockMs = ms
+    equal(await ask(pool), 200)
+    return dials
+  }
+  equal(await askAt(0), 1)
+  equal(await askAt(1_000), 2, 'nothing is known of an age of one second')
+  equal(await askAt(2_000), 2, 'the first connection has been open for two')
 })
 
 test('destroy() ends every connection and every dial', async () => {

@@ -143,7 +143,7 @@ export class Tunnels extends Dispatcher {
       this.#all.delete(client)
       const at = this.#idle.indexOf(kept)
       if (at >= 0) this.#idle.splice(at, 1)
-      if (at >= 0 && isOfPeer(error)) this.#idleLimit.sawClosed(now() - kept.idleSince, now())
+      if (at >= 0) this.#noteIdleEnd(now() - kept.idleSince, error)
       if (client.stats.size === 0) void client.destroy()
     }
     client.on('drain', () => {
@@ -156,13 +156,23 @@ export class Tunnels extends Dispatcher {
     return kept
   }
 
+  /** What the end of an idle connection says about the patience of the engine. */
+  #noteIdleEnd(idleMs: number, error: Error): void {
+    if (isOfPeer(error)) this.#idleLimit.sawClosed(idleMs, this.#options.now())
+    else this.#idleLimit.sawOpen(idleMs)
+  }
+
   #takeIdle(): Kept | undefined {
     const now = this.#options.now()
+    const [oldest] = this.#idle
+    if (oldest !== undefined) this.#idleLimit.sawOpen(now - oldest.idleSince)
     for (let kept = this.#idle.pop(); kept !== undefined; kept = this.#idle.pop()) {
       const { client, idleSince } = kept
       if (!client.stats.connected || client.destroyed) continue
       if (this.#idleLimit.allows(now - idleSince, now)) return kept
-      void client.destroy()
+      // It and all that are older stay: they show how patient the engine is, until one of the two sides closes them.
+      this.#idle.push(kept)
+      return undefined
     }
     return undefined
   }
