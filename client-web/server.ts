@@ -43,7 +43,9 @@ const zippedFromBytes = 1024
 export async function createPageServer(options: PageServerOptions): Promise<PageServer> {
   const assets = loadAssets(options)
   const policy = contentSecurityPolicy(options.apiBaseUrls)
-  const server = createServer((request, response) => respond(request, response, assets, policy))
+  // Requests here have no body; the 300 s that Node gives each would be for its enemies.
+  const limits = { requestTimeout: 10_000, headersTimeout: 10_000 }
+  const server = createServer(limits, (request, response) => respond(request, response, assets, policy))
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(options.port, options.host, resolve)

@@ -12,7 +12,7 @@ import { cors } from './edge/cors.ts'
 import { type InFlight, lifecycle, refuseWhileDraining } from './edge/lifecycle.ts'
 import { precheck, rawPath, refuseTrailers } from './edge/precheck.ts'
 import type { AppContext, AppEnv } from './edge/request.ts'
-import { describe, errorBody, errorHeaders, fixOf, toHearthError } from './errors.ts'
+import { describe, errorBody, errorEvent, errorHeaders, fixOf, toHearthError } from './errors.ts'
 import type { Keyring } from './keys/keyring.ts'
 import type { Log } from './log.ts'
 import type { MeshStatus } from './mesh/status.ts'
@@ -71,23 +71,23 @@ function createHandlers(
   deps: AppDeps,
   table: RouteTable,
 ): Record<CallerRoute['handler'], (route: CallerRoute) => Handler> {
-  const { config, engines, admission, budget, inFlight, status, meters, log, now } = deps
+  const { config, engines, admission, budget, inFlight, status, meters, log, now, wallMs } = deps
   const turns = new Turns()
   const probePath = engineRoutes.find(({ use }) => use === 'probe')?.path ?? '/v1/models'
   const probeOptions = { path: probePath, timeoutMs: config.timeouts.probeMs, freshMs: 1_000, answeredMs: 10_000, now }
   const probes = new Map(engines.all.map((engine) => [engine.config.name, new Probe(engine, probeOptions)]))
   const document = describeApi()
-  const createdS = Math.floor(deps.wallMs() / 1000)
+  const models = { engines, probes, now, createdS: Math.floor(deps.wallMs() / 1000) }
   const infer = (kind: BodyKind) => (route: CallerRoute) =>
-    inference({ config, engines, admission, budget, turns, probes, meters, status, now }, kind, route.path)
+    inference({ config, engines, admission, budget, turns, probes, meters, status, now, wallMs }, kind, route.path)
   const modelName = ({ env }: AppContext) => table.find(rawPath(env.incoming.url ?? ''))?.modelName
   return {
     chat: infer('chat'),
     completions: infer('completions'),
     embeddings: infer('embeddings'),
     rerank: infer('rerank'),
-    models: () => listModels(engines, createdS),
-    model: () => getModel(engines, createdS, modelName),
+    models: () => listModels(models),
+    model: () => getModel(models, modelName),
     health: () => health,
     openapi: () => openapi(document),
     docs: () => docs(document),
@@ -124,7 +124,7 @@ export function registerGauges(
   )
 }
 
-/** The one writer of error answers; a stream whose head is out has its own event (errors.ts, errorEvent). */
+/** The one writer of error answers. A stream whose head is out ends in an event; the relay writes it once it has begun. */
 function writeError(thrown: unknown, c: AppContext, log: Log): Response {
   const error = toHearthError(thrown)
   const request = c.get('request')
@@ -135,6 +135,10 @@ function writeError(thrown: unknown, c: AppContext, log: Log): Response {
   Object.assign(request.log, { outcome: error.code, detail: fields.detail, fix: fixOf(error.code) })
   if (error.code === 'internal_error') log('ERROR', 'internal error', { requestId: request.id, ...fields })
   const { outgoing, incoming } = c.env
+  if (request.stream?.begunEarly === true && !outgoing.destroyed && error.code !== 'client_gone') {
+    outgoing.end(errorEvent(error))
+    return RESPONSE_ALREADY_SENT
+  }
   if (outgoing.headersSent || outgoing.destroyed || error.code === 'client_gone') {
     outgoing.destroy()
     return RESPONSE_ALREADY_SENT

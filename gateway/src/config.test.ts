@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { createAuthority } from '../test/certificates.ts'
-import { ConfigError, type Env, loadConfig } from './config.ts'
+import { ConfigError, type Env, findRisks, loadConfig } from './config.ts'
 
 const smallest = "engines: [{ name: gpu, url: 'http://gpu', kind: vllm }]\nmodels: [{ id: m, engine: gpu }]\n"
 let folder: string
@@ -194,4 +194,18 @@ test('the configuration cannot be changed afterwards', () => {
 test('a ConfigError counts its problems and lists each on its own line', () => {
   const error = new ConfigError(['one', 'two'])
   equal(error.message, 'The configuration has 2 problem(s):\n  - one\n  - two')
+})
+
+test('a request that may take longer than Cloud Run lets it, its wait included, is a risk that names both fields', () => {
+  const risksOf = (more: string) => findRisks(loadConfig(envOf(`${smallest}${more}`)))
+  deepEqual(risksOf(''), [])
+  deepEqual(risksOf('timeouts: { totalMs: 3570000, queueMs: 30000 }'), [])
+  deepEqual(risksOf('timeouts: { totalMs: 3570000, queueMs: 30001 }'), [
+    'timeouts.totalMs: 3570000: with timeouts.queueMs (30001) longer than a request may take on Cloud Run; wants at most 3600000 together there',
+  ])
+  const ofModel = smallest.replace('engine: gpu }', 'engine: gpu, timeouts: { totalMs: 7200000 } }')
+  deepEqual(
+    findRisks(loadConfig(envOf(ofModel))).map((risk) => risk.split(': with')[0]),
+    ['models.0.timeouts.totalMs: 7200000'],
+  )
 })

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { parse as parseYaml } from 'yaml'
-import type { z } from 'zod'
 import {
   type ConfigFile,
   fileSchema,
@@ -12,6 +11,7 @@ import {
   reason,
 } from './config-schema.ts'
 import { type Machine, readMachine } from './machine.ts'
+import { describeIssue, show } from './problems.ts'
 
 export type { AnswerTimeouts, EngineConfig, ModelConfig, Timeouts } from './config-schema.ts'
 
@@ -60,6 +60,25 @@ export function loadConfig(env: Env, machine: Machine = readMachine()): Config {
   const file = readFile(env, problems)
   if (problems.length > 0 || file === undefined) throw new ConfigError(problems)
   return Object.freeze({ ...file, ...fromEnv, limits: completeLimits(file.limits, machine) })
+}
+
+/** Cloud Run ends a request after this long at the latest, and counts the line too. */
+const cloudRunMs = 3_600_000
+
+/** What is no mistake everywhere, but one on Cloud Run: a line for each, with the fields and their values. */
+export function findRisks({ timeouts, models }: Pick<Config, 'timeouts' | 'models'>): readonly string[] {
+  const totals = [
+    { field: 'timeouts.totalMs', totalMs: timeouts.totalMs },
+    ...models.map((model, index) => ({
+      field: `models.${index}.timeouts.totalMs`,
+      totalMs: model.timeouts.totalMs ?? 0,
+    })),
+  ]
+  const long = totals.filter(({ totalMs }) => totalMs + timeouts.queueMs > cloudRunMs)
+  return long.map(
+    ({ field, totalMs }) =>
+      `${field}: ${totalMs}: with timeouts.queueMs (${timeouts.queueMs}) longer than a request may take on Cloud Run; wants at most ${cloudRunMs} together there`,
+  )
 }
 
 /** Bodies get a third of the memory: with what Node copies and has not collected yet, that stays below a half. */
@@ -167,7 +186,8 @@ function readFile(env: Env, problems: string[]): ConfigFile | undefined {
     return undefined
   }
   const result = fileSchema.safeParse(document ?? {})
-  for (const issue of result.error?.issues ?? []) problems.push(...describeIssue(source.label, document, issue))
+  for (const issue of result.error?.issues ?? [])
+    problems.push(...describeIssue(document, issue).map((problem) => `${source.label}: ${problem}`))
   for (const problem of findWrongNames(document)) problems.push(`${source.label}: ${problem}`)
   return result.data
 }
@@ -182,36 +202,6 @@ function readSource(env: Env, problems: string[]): { label: string; text: string
     problems.push(`HEARTH_CONFIG: cannot read "${path}" (${reason(error)}); wants the path of a hearth.yaml`)
     return undefined
   }
-}
-
-function describeIssue(label: string, document: unknown, issue: z.core.$ZodIssue): string[] {
-  const at = issue.path.map(String).join('.')
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => `${label}: ${at === '' ? key : `${at}.${key}`}: is not a known key`)
-  }
-  if (at === '') return [`${label}: (root): ${issue.message}`]
-  return [`${label}: ${at}: ${show(valueAt(document, issue.path))}: ${issue.message}`]
-}
-
-/** A value of the file in a few words; what a url carries of secrets is not told. */
-function show(value: unknown): string {
-  if (value === undefined) return 'not set'
-  if (value !== null && typeof value === 'object') return Array.isArray(value) ? 'a list' : 'a section'
-  return JSON.stringify(value)
-    .replace(/[^"\s]+/g, withoutUser)
-    .replace(/\?[^"]*/, '?…')
-    .slice(0, 120)
-}
-
-function withoutUser(text: string): string {
-  const [from, to] = [text.indexOf('//'), text.lastIndexOf('@')]
-  return from >= 0 && to > from ? `${text.slice(0, from)}//…${text.slice(to)}` : text
-}
-
-function valueAt(document: unknown, path: readonly PropertyKey[]): unknown {
-  let value = document
-  for (const key of path) value = value === null || typeof value !== 'object' ? undefined : Reflect.get(value, key)
-  return value
 }
 
 function trimmed(text: string | undefined): string | undefined {

@@ -112,6 +112,12 @@ export const errorTable = {
   client_gone: { status: 499, type: 'invalid_request_error', text: 'The caller left before the answer was complete.' },
   internal_error: { status: 500, type: 'server_error', text: 'The gateway made a mistake. It was logged.' },
   engine_error: { status: 502, type: 'server_error', text: 'The engine failed while it worked on this request.' },
+  engine_key_refused: {
+    status: 502,
+    type: 'server_error',
+    text: 'The engine does not accept this gateway.',
+    fix: 'Set HEARTH_ENGINE_API_KEY to the key that the engine was started with.',
+  },
   engine_died: {
     status: 502,
     type: 'server_error',

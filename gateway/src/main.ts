@@ -6,7 +6,7 @@ import { createAdmin } from './admin.ts'
 import { Admission } from './admission.ts'
 import { createApp, registerGauges } from './app.ts'
 import { BodyBudget } from './body/budget.ts'
-import { type Address, type Config, ConfigError, loadConfig } from './config.ts'
+import { type Address, type Config, ConfigError, findRisks, loadConfig } from './config.ts'
 import { Connections } from './edge/connections.ts'
 import { openTo } from './edge/cors.ts'
 import { openFrontDoor, refuseOdd } from './edge/front-door.ts'
@@ -115,6 +115,7 @@ function start(config: Config): Running & { config: Config } {
   openFrontDoor(server, listener, door)
   connections.watch(server)
   registerGauges(registry, { admission, engines, budget, connections })
+  for (const risk of findRisks(config)) log('WARNING', 'config', { problem: risk })
   log('INFO', 'limits', { bodyBytesInFlight, bodyBytesPerKey, connectionsMax })
   const admin = createAdmin(registry)
   const { drainMs } = config.timeouts

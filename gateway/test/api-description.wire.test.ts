@@ -108,6 +108,24 @@ describe('the description of the API', () => {
     }
   })
 
+  it('describes the chunks of a stream, and what stands between them', async () => {
+    let chunks = 0
+    for (const { path, method, operation } of operations()) {
+      const stream = operation.responses['200']?.content?.['text/event-stream']
+      if (stream === undefined) continue
+      const example = operation.requestBody?.content['application/json']?.example
+      const body = { ...Object(example), stream: true, stream_options: { include_usage: true } }
+      const answer = await ask(path, method, body)
+      for (const event of (await answer.text()).split('\n\n').filter((text) => text.startsWith('data: {'))) {
+        assert.deepEqual(findMisfits(stream.schema, JSON.parse(event.slice(6)), resolve), [], `${path}: ${event}`)
+        chunks += 1
+      }
+      for (const word of ['[DONE]', 'comment', 'heartbeat', 'event: error', 'server-timing'])
+        assert.ok(resolve(stream.schema.$ref ?? '').description?.includes(word), word)
+    }
+    assert.ok(chunks > 4, String(chunks))
+  })
+
   it('describes the errors that come, status by status', async () => {
     const wrong = { model: 'private-talker', nonsense: 1 }
     for (const { path, method, operation } of operations()) {

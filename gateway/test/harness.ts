@@ -2,7 +2,7 @@ import { strictEqual } from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -19,6 +19,8 @@ export interface GatewayOptions {
   config: string | object
   /** The keys to make, each as `keys create` takes it: a name, then flags. Default one, `test`. */
   keys?: readonly string[]
+  /** Put into the records of the keys file by the name of the key: what `keys create` does not take, such as short times. */
+  keySettings?: Readonly<Record<string, object>>
   /** Added to a clean environment; undefined takes one out. */
   env?: Readonly<Record<string, string | undefined>>
   /** Default `HEARTH_TEST_ENTRY`, else `gateway/src/main.ts`. */
@@ -125,6 +127,7 @@ async function startIn(folder: string, options: GatewayOptions): Promise<Gateway
   const keys: Record<string, string> = {}
   for (const words of options.keys ?? ['test'])
     keys[words.split(' ')[0] ?? ''] = await createKey(words, keysFile, options.cli)
+  await addSettings(keysFile, options.keySettings ?? {})
   const entry = options.entry ?? process.env['HEARTH_TEST_ENTRY'] ?? join(ROOT, 'gateway/src/main.ts')
   const env = cleanEnv({
     PORT: '0',
@@ -165,6 +168,13 @@ async function startIn(folder: string, options: GatewayOptions): Promise<Gateway
     await ending.kill()
     throw new Error(`the gateway (${entry}) did not start: ${String(error)}\n${output.text()}`)
   }
+}
+
+async function addSettings(keysFile: string, settings: Readonly<Record<string, object>>): Promise<void> {
+  if (Object.keys(settings).length === 0) return
+  const file: { keys: { name: string }[] } = JSON.parse(await readFile(keysFile, 'utf8'))
+  const keys = file.keys.map((key) => ({ ...key, ...settings[key.name] }))
+  await writeFile(keysFile, JSON.stringify({ ...file, keys }))
 }
 
 /** Ends the child with this process, however this one ends. */

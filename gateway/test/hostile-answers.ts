@@ -44,7 +44,8 @@ export function plainBody(nonce: string): string {
 export function streamBody(nonce: string): string {
   const event = (content: string) =>
     `data: ${JSON.stringify({ id: nonce, choices: [{ index: 0, delta: { content } }] })}\n\n`
-  return `${event('a')}${event('b'.repeat(200))}${event(`last-${nonce}`)}data: [DONE]\n\n`
+  const last = { id: nonce, choices: [{ index: 0, delta: { content: `last-${nonce}` }, finish_reason: 'stop' }] }
+  return `${event('a')}${event('b'.repeat(200))}data: ${JSON.stringify(last)}\n\ndata: [DONE]\n\n`
 }
 
 function bodyOf({ nonce, stream }: Context): string {

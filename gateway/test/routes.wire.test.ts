@@ -156,7 +156,7 @@ describe('the routes', () => {
       )
       assert.deepEqual(await idsFor('narrow'), ['Org/talker:7b', 'bge-large'])
       const { data } = await jsonOf(await get('/v1/models', 'narrow'))
-      assert.deepEqual(data[0].hearth, { task: 'chat', aliases: ['gpt-4o'], vision: false })
+      assert.deepEqual([data[0].hearth.task, data[0].hearth.aliases], ['chat', ['gpt-4o']])
       assert.equal(data[1].hearth.task, 'embed')
     })
 
@@ -165,7 +165,11 @@ describe('the routes', () => {
       for (const spelling of spellings) {
         const { head, text } = await getRaw(`/v1/models/${spelling}`)
         assert.equal(head.status, 200, spelling)
-        assert.deepEqual(JSON.parse(text), (await jsonOf(await get('/v1/models'))).data[0])
+        const [wanted] = (await jsonOf(await get('/v1/models'))).data
+        // The age of what is known of its engine goes on between two questions.
+        const { stateAgeMs } = wanted.hearth
+        const said = JSON.parse(text)
+        assert.deepEqual({ ...said, hearth: { ...said.hearth, stateAgeMs } }, wanted)
       }
       const client = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: gateway.key, maxRetries: 0 })
       assert.equal((await client.models.retrieve('Org/talker:7b')).id, 'Org/talker:7b')

@@ -9,7 +9,7 @@ import { throwAt } from './malformed.ts'
 import { type RawUpstream, type SeenRequest, startRawUpstream } from './raw-upstream.ts'
 import { chanceFrom, inParallel, seedOf, Tallies } from './seeded.ts'
 import { finalAnswers } from './strict-http.ts'
-import { chatBody, model } from './wire.ts'
+import { chatBody, model, withoutComments } from './wire.ts'
 
 const nonceIn = /n\d+x[0-9a-f]+x/
 const noncesIn = new RegExp(nonceIn, 'g')
@@ -157,7 +157,9 @@ function judge({ bytes, nonce, answer, errors, isClean, isKnown }: Case): string
   for (const name of headers.keys()) assert.match(name, allowedHeaders)
   assert.ok(body.length <= answerBytesMax + 1_000)
   const isStream = headers.get('content-type')?.startsWith('text/event-stream') === true
-  return isStream ? judgeStream(body.toString(), nonce, answer, errors) : judgePlain(body, nonce, answer)
+  return isStream
+    ? judgeStream(withoutComments(body).toString(), nonce, answer, errors)
+    : judgePlain(body, nonce, answer)
 }
 
 const allowedHeaders =

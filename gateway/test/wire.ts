@@ -107,6 +107,17 @@ export async function assertError(response: Response, status: number, code: stri
   return body.error
 }
 
+/** A comment of ours, also one that was cut at the end of what was read. */
+const ownComment = /(?<=^|\n):(?: (?:k[a-z-]*|s[a-z-]*(?: [^\n]*)?)?)?(?:\n\n|\n?$)/g
+
+/**
+ * The bytes of a stream without what the gateway adds: its keep-alives and the comment before `[DONE]`. Comments of the
+ * engine stay.
+ */
+export function withoutComments(stream: Buffer): Buffer {
+  return Buffer.from(stream.toString('latin1').replaceAll(ownComment, ''), 'latin1')
+}
+
 /** The events of a finished stream: parsed data, and whether the terminal event came. */
 export function readEvents(text: string): {
   data: Record<string, unknown>[]

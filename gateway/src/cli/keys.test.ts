@@ -125,6 +125,20 @@ test('words that make no sense are usage errors: exit 2, nothing on stdout, no f
     [['create', 'a', '--expires', '3651d'], /at most 3650d/],
     [['create', 'a', '--models', 'a,,b'], /--models "a,,b" holds an empty id/],
     [['create', 'a', '--colour'], /--colour/],
+    [
+      ['create', 'a', '--heartbeat', '999ms'],
+      /--heartbeat "999ms" wants 5s \(1s to 110s\), empty-delta, empty-delta:5s or off/,
+    ],
+    [['create', 'a', '--heartbeat', 'empty-delta:111s'], /--heartbeat "empty-delta:111s" wants/],
+    [['create', 'a', '--early-headers', 'no'], /--early-headers "no" wants off or on/],
+    [
+      ['create', 'a', '--timeout', 'queue=5s'],
+      /--timeout "queue=5s" wants NAME=300s, each of streamFirstByte, plainFirstByte, idle, total once/,
+    ],
+    [['create', 'a', '--timeout', 'idle=0s'], /--timeout "idle=0s" wants/],
+    [['create', 'a', '--timeout', 'idle=597h'], /--timeout "idle=597h" wants .* at most 596h/],
+    [['create', 'a', '--timeout', 'idle=1s', '--timeout', 'idle=2s'], /--timeout "idle=2s" wants .* once/],
+    [['list', '--timeout', 'idle=5s'], /"keys list" takes only --json/],
     [['list', '--expires', '1d'], /"keys list" takes only --json/],
     [['erase'], /"keys erase" is not a verb; wants create, list or revoke/],
   ]
@@ -165,4 +179,30 @@ test('keys create --strict-fields makes a key whose unknown fields are refused, 
   match(robot, /robot .* {2}strict fields$/)
   equal(person.includes('strict'), false)
   equal((await keys('list', '--strict-fields')).code, 2)
+})
+
+test('keys create keeps heartbeat, early headers and timeouts of the key, and keys list shows them as they were said', async () => {
+  const said: readonly (readonly [words: string[], record: object, shown: string])[] = [
+    [['--heartbeat', '5s'], { heartbeat: { form: 'comment', everyMs: 5000 } }, 'heartbeat: comment every 5s'],
+    [['--heartbeat', 'off'], { heartbeat: { form: 'off' } }, 'heartbeat: off'],
+    [['--heartbeat', 'empty-delta'], { heartbeat: { form: 'empty-delta' } }, 'heartbeat: empty-delta'],
+    [
+      ['--heartbeat', 'empty-delta:1500ms', '--early-headers', 'off'],
+      { heartbeat: { form: 'empty-delta', everyMs: 1500 }, earlyHeaders: false },
+      'heartbeat: empty-delta every 1500ms  early headers: off',
+    ],
+    [
+      ['--timeout', 'idle=300s', '--timeout', 'plainFirstByte=1h'],
+      { timeouts: { idleMs: 300_000, plainFirstByteMs: 3_600_000 } },
+      'timeouts: plainFirstByte=1h, idle=5m',
+    ],
+  ]
+  for (const [index, [words]] of said.entries()) equal((await keys('create', `key${index}`, ...words)).code, 0)
+  const lines = (await keys('list')).out.trim().split('\n')
+  for (const [index, { id, hash, name, created, ...settings }] of readKeysFile(path).entries()) {
+    deepEqual(settings, said[index]?.[1])
+    equal(lines[index], `${id}  ${name}  models: all  expires: never  ${said[index]?.[2]}`)
+    match(`${hash} ${created}`, /^sha256:/)
+  }
+  equal(lines.length, said.length)
 })

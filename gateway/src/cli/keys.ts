@@ -2,11 +2,16 @@ import { statSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { createKey } from '../keys/key.ts'
 import { changeKeysFile, type KeyRecord, readKeysFile } from '../keys/keys-file.ts'
+import { describeSettings, readSettings, type SettingFlags } from './key-settings.ts'
 import { exitCode, type Terminal, UsageError } from './terminal.ts'
 
 export const keysHelp = `hearth keys create NAME [--models a,b] [--expires 30d] [--strict-fields] [--json]
+            [--heartbeat 5s|off|empty-delta[:5s]] [--early-headers off] [--timeout idle=300s]…
                                   makes a key; its text is shown once. --strict-fields: a field that the gateway does not
-                                  know is refused, where other keys get it dropped and named in x-hearth-dropped-fields
+                                  know is refused, where other keys get it dropped and named in x-hearth-dropped-fields.
+                                  --heartbeat: how, and after which silence, its streams show that they are alive.
+                                  --early-headers off: no stream begins before the engine answers. --timeout: its own
+                                  streamFirstByte, plainFirstByte, idle or total, each once (docs/keys.md)
 hearth keys list [--json]         shows what the keys file holds
 hearth keys revoke ID [--json]    takes a key away; a running gateway follows within 2 s
 
@@ -19,6 +24,7 @@ const spanMs: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: d
 const longestMs = 3_650 * dayMs
 
 interface Flags {
+  readonly settings: SettingFlags
   readonly models: string | undefined
   readonly expires: string | undefined
   readonly strictFields: boolean
@@ -30,11 +36,16 @@ export function runKeys(args: readonly string[], terminal: Terminal): number {
   const { verb, names, flags } = parse(args)
   const path = terminal.env['HEARTH_KEYS_FILE']?.trim() || defaultFile
   if (verb === 'create') return create(path, onlyName(names, 'NAME'), flags, terminal)
-  if (flags.models !== undefined || flags.expires !== undefined || flags.strictFields)
-    throw usage(`"keys ${verb}" takes only --json`)
+  if (isCreating(flags)) throw usage(`"keys ${verb}" takes only --json`)
   if (verb === 'list' && names.length === 0) return list(path, flags, terminal)
   if (verb === 'revoke') return revoke(path, onlyName(names, 'ID'), flags, terminal)
   throw usage(`"keys ${[verb, ...names].join(' ')}" is not a verb; wants create, list or revoke`)
+}
+
+function isCreating({ models, expires, strictFields, settings }: Flags): boolean {
+  const { heartbeat, earlyHeaders, timeouts } = settings
+  const words = [models, expires, heartbeat, earlyHeaders, ...timeouts]
+  return strictFields || words.some((word) => word !== undefined)
 }
 
 function parse(args: readonly string[]): { verb: string; names: readonly string[]; flags: Flags } {
@@ -46,12 +57,20 @@ function parse(args: readonly string[]): { verb: string; names: readonly string[
         models: { type: 'string' },
         expires: { type: 'string' },
         'strict-fields': { type: 'boolean', default: false },
+        heartbeat: { type: 'string' },
+        'early-headers': { type: 'string' },
+        timeout: { type: 'string', multiple: true, default: [] },
         json: { type: 'boolean', default: false },
       },
     })
     const [verb = '', ...names] = positionals
     const { models, expires, json, 'strict-fields': strictFields } = values
-    return { verb, names, flags: { models, expires, strictFields, json } }
+    const settings = {
+      heartbeat: values.heartbeat,
+      earlyHeaders: values['early-headers'],
+      timeouts: values.timeout,
+    }
+    return { verb, names, flags: { models, expires, strictFields, settings, json } }
   } catch (error) {
     throw usage(error instanceof Error ? error.message : String(error))
   }
@@ -73,6 +92,7 @@ function create(path: string, name: string, flags: Flags, terminal: Terminal): n
     ...(models === undefined ? {} : { models }),
     ...(expires === undefined ? {} : { expires }),
     ...(flags.strictFields ? { strictFields: true } : {}),
+    ...readSettings(flags.settings, keysHelp),
   }
   changeKeysFile(path, (keys) => [...keys, record])
   if (flags.json) terminal.out(`${JSON.stringify({ key: key.text, ...shown(record) })}\n`)
@@ -110,9 +130,9 @@ function shown({ hash: _hash, ...rest }: KeyRecord): Omit<KeyRecord, 'hash'> {
   return rest
 }
 
-function describeKey({ id, name, models, expires, strictFields }: KeyRecord): string {
+function describeKey({ id, name, models, expires, strictFields, ...settings }: KeyRecord): string {
   const fields = strictFields === true ? '  strict fields' : ''
-  return `${id}  ${name}  models: ${models?.join(', ') ?? 'all'}  expires: ${expires ?? 'never'}${fields}`
+  return `${id}  ${name}  models: ${models?.join(', ') ?? 'all'}  expires: ${expires ?? 'never'}${fields}${describeSettings(settings)}`
 }
 
 /** A span such as 90m, 12h or 30d, in milliseconds. */

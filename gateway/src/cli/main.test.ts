@@ -73,3 +73,11 @@ test('config with any other word is a usage error', async () => {
     deepEqual([code, /Wants: hearth config check/.test(err)], [2, true], words.join(' '))
   }
 })
+
+test('config check warns on stderr of what Cloud Run would cut, and the configuration is good all the same', async () => {
+  const { code, out, err } = await hearth(['config', 'check', '--json'], {
+    HEARTH_CONFIG_YAML: `${yaml}timeouts: { totalMs: 7200000 }`,
+  })
+  deepEqual([code, JSON.parse(out).timeouts.totalMs], [0, 7_200_000])
+  match(err, /^Beware: timeouts\.totalMs: 7200000: with timeouts\.queueMs \(60000\) longer than .*\n$/)
+})

@@ -1,4 +1,4 @@
-import { ConfigError, type Limits, loadConfig } from '../config.ts'
+import { ConfigError, findRisks, type Limits, loadConfig } from '../config.ts'
 import { KeysFileError } from '../keys/keys-file.ts'
 import { runKeys } from './keys.ts'
 import { exitCode, type Terminal, UsageError } from './terminal.ts'
@@ -6,6 +6,7 @@ import { exitCode, type Terminal, UsageError } from './terminal.ts'
 const help = `hearth: the command line of the gateway
 
   hearth keys create NAME [--models a,b] [--expires 30d] [--strict-fields] [--json]
+              [--heartbeat 5s|off|empty-delta[:5s]] [--early-headers off] [--timeout idle=300s]…
   hearth keys list [--json]
   hearth keys revoke ID [--json]
   hearth config check [--json]
@@ -34,6 +35,7 @@ function checkConfig(args: readonly string[], terminal: Terminal): number {
   const json = args.includes('--json')
   if (args[0] !== 'check' || args.length > (json ? 2 : 1)) throw new UsageError('Wants: hearth config check [--json]')
   const { engineApiKey, ...config } = loadConfig(terminal.env)
+  for (const risk of findRisks(config)) terminal.err(`Beware: ${risk}\n`)
   const shown = { ...config, engineApiKey: engineApiKey === undefined ? undefined : '(set)' }
   if (json) terminal.out(`${JSON.stringify(shown)}\n`)
   else

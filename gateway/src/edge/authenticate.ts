@@ -15,6 +15,7 @@ export function authenticate(keyring: Keyring, nowMs: () => number) {
     if (caller === undefined) throw new HearthError('invalid_api_key')
     request.caller = caller
     request.log['keyId'] = caller.keyId
+    if (caller.timeouts.totalMs !== undefined) request.deadline.setTotal(caller.timeouts.totalMs)
     await next()
   })
 }

@@ -5,6 +5,7 @@ import { HearthError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Meters } from '../metrics.ts'
 import { type AppEnv, headersOfAll, type RequestState } from './request.ts'
+import { WholeDeadline } from './whole-deadline.ts'
 
 /** The requests under way in this process; knows when to refuse new ones and how to end the rest. */
 export class InFlight {
@@ -49,6 +50,7 @@ export class InFlight {
 
 export interface LifecycleOptions {
   readonly inFlight: InFlight
+  /** Of a whole request, until its key or its model say otherwise. */
   readonly totalMs: number
   /** How long a finished answer may wait for its caller to read it. */
   readonly callerStallMs: number
@@ -68,7 +70,6 @@ export function lifecycle(options: LifecycleOptions) {
     const request = openRequest(options)
     c.set('request', request)
     const { outgoing } = c.env
-    const deadline = setTimeout(() => request.abort.abort(new HearthError('deadline_exceeded')), options.totalMs)
     options.inFlight.enter(request.abort)
     // The record waits for both ends: the answer is over, and the handler has noted how it went.
     let openEnds = 2
@@ -77,7 +78,7 @@ export function lifecycle(options: LifecycleOptions) {
       if (openEnds === 0) writeRecord(options, request, c.env)
     }
     outgoing.once('close', () => {
-      clearTimeout(deadline)
+      request.deadline.close()
       if (!outgoing.writableFinished) request.abort.abort(new HearthError('client_gone'))
       options.inFlight.leave(request.abort)
       closeEnd()
@@ -99,14 +100,19 @@ function cutWhenUnread(outgoing: ServerResponse, callerStallMs: number): void {
   outgoing.once('close', () => clearTimeout(timer))
 }
 
-function openRequest({ newId, now }: LifecycleOptions): RequestState {
+function openRequest({ newId, now, totalMs }: LifecycleOptions): RequestState {
   const id = newId()
+  const startedAt = now()
+  const abort = new AbortController()
+  const onEnd = () => abort.abort(new HearthError('deadline_exceeded'))
   return {
     id,
-    startedAt: now(),
+    startedAt,
     headers: headersOfAll(id),
-    abort: new AbortController(),
+    abort,
+    deadline: new WholeDeadline({ totalMs, startedAt, now, onEnd }),
     caller: undefined,
+    stream: undefined,
     log: {},
   }
 }

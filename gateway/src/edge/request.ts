@@ -2,6 +2,7 @@ import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import type { Caller } from '../keys/keyring.ts'
 import type { Fields } from '../log.ts'
+import type { WholeDeadline } from './whole-deadline.ts'
 
 /**
  * What belongs to one request on its way through the middlewares. `headers` is the one collector of answer headers:
@@ -13,7 +14,11 @@ export interface RequestState {
   readonly headers: Record<string, string>
   /** Ends when the caller leaves, the whole deadline passes or the process drains; its reason is a HearthError. */
   readonly abort: AbortController
+  /** The clock of the whole request; it ends `abort`, and stands still in the line to an engine. */
+  readonly deadline: WholeDeadline
   caller: Caller | undefined
+  /** Whether the head of an event stream left before anything was known of its end: a failure is then an event of it. */
+  stream: { readonly begunEarly: boolean } | undefined
   /** Fields of the one log record of this request. */
   readonly log: Record<string, Fields[string]>
 }

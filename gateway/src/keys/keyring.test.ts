@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import fc from 'fast-check'
 import { withDeadline } from '../../test/deadline.ts'
+import { heartbeatDefault } from '../upstream/heartbeat.ts'
 import { createKey, type NewKey } from './key.ts'
 import { type Keyring, openKeyring } from './keyring.ts'
 import { changeKeysFile, type KeyRecord, KeysFileError } from './keys-file.ts'
@@ -220,4 +221,27 @@ test('a key has strict fields only where the file says so, and a salt of its own
   deepEqual([one?.strictFields, other?.strictFields], [true, false])
   match(one?.cacheSalt ?? '', /^[0-9a-f]{64}$/)
   equal(one?.cacheSalt === other?.cacheSalt, false)
+})
+
+test('what a key has of its own is with its caller, and what it leaves out is as for all', () => {
+  const [own, some, none] = [
+    addKey({ heartbeat: { form: 'empty-delta', everyMs: 250 }, earlyHeaders: false, timeouts: { idleMs: 7 } }),
+    addKey({ heartbeat: { form: 'off' } }),
+    addKey(),
+  ]
+  const keyring = openRing()
+  const settingsOf = ({ text }: NewKey) => {
+    const caller = keyring.identify(text, nowMs)
+    return [caller?.heartbeat, caller?.timeouts]
+  }
+  deepEqual(settingsOf(own), [{ form: 'empty-delta', everyMs: 250, earlyHeaders: false }, { idleMs: 7 }])
+  deepEqual(settingsOf(some), [{ form: 'off', everyMs: 15_000, earlyHeaders: true }, {}])
+  deepEqual(settingsOf(none), [heartbeatDefault, {}])
+})
+
+test('the settings of a key are made once for each version of the file, not for each request', () => {
+  const key = addKey({ heartbeat: { form: 'comment', everyMs: 1000 }, timeouts: { idleMs: 7 } })
+  const keyring = openRing()
+  const [one, other] = [keyring.identify(key.text, nowMs), keyring.identify(key.text, nowMs)]
+  equal(one !== undefined && one.heartbeat === other?.heartbeat && one.timeouts === other.timeouts, true)
 })

@@ -73,14 +73,14 @@ function index(records: readonly KeyRecord[]): Keys {
   return new Map(records.map((record) => [record.id, toEntry(record)]))
 }
 
-function toEntry({ id, hash, name, models, strictFields, expires }: KeyRecord): Entry {
+function toEntry({ id, hash, name, models, strictFields, expires, ...own }: KeyRecord): Entry {
   const caller: Caller = {
     keyId: id,
     keyName: name,
     strictFields: strictFields === true,
     cacheSalt: cacheSaltOf(hash),
-    heartbeat: heartbeatDefault,
-    timeouts: {},
+    heartbeat: heartbeatOf(own),
+    timeouts: own.timeouts ?? {},
     mayUse: (names) => models === undefined || names.some((one) => models.includes(one)),
   }
   return {
@@ -88,6 +88,10 @@ function toEntry({ id, hash, name, models, strictFields, expires }: KeyRecord): 
     expiresMs: expires === undefined ? Number.POSITIVE_INFINITY : Date.parse(expires),
     caller,
   }
+}
+
+function heartbeatOf({ heartbeat, earlyHeaders }: Pick<KeyRecord, 'heartbeat' | 'earlyHeaders'>): HeartbeatSettings {
+  return { ...heartbeatDefault, ...heartbeat, ...(earlyHeaders === undefined ? {} : { earlyHeaders }) }
 }
 
 function identify(keys: Keys, text: string, nowMs: number): Caller | undefined {

@@ -127,9 +127,73 @@ test('readKeysFile() names each wrong field and what it wants', () => {
 test('readKeysFile() refuses an unknown version, an unknown field, a wrong root and one id twice', () => {
   const record = createRecord()
   match(refusal({ version: 2, keys: [] }), /is not valid: version/)
-  match(refusal({ version: 1, keys: [{ ...record, admin: true }] }), /is not valid: keys\.0: .*admin/)
+  match(refusal({ version: 1, keys: [{ ...record, admin: true }] }), /is not valid: keys\.0\.admin: is not a known key/)
   match(refusal([]), /is not valid: \(root\)/)
   match(refusal('null'), /is not valid: \(root\)/)
   match(refusal(''), /Cannot read the keys file/)
   match(refusal({ version: 1, keys: [record, record] }), /holds a key id twice/)
+})
+
+const someSettings = {
+  heartbeat: { form: 'empty-delta', everyMs: 100 },
+  earlyHeaders: false,
+  timeouts: { streamFirstByteMs: 1, plainFirstByteMs: 2_147_483_647, idleMs: 300_000, totalMs: 5 },
+} as const
+
+test('the settings of a key read back as they were written, also those at their bounds', () => {
+  const records = [
+    createRecord(someSettings),
+    createRecord({ heartbeat: { form: 'comment', everyMs: 110_000 }, earlyHeaders: true, timeouts: {} }),
+    createRecord({ heartbeat: { form: 'off' } }),
+  ]
+  changeKeysFile(path, () => records)
+  deepEqual(readKeysFile(path), records)
+})
+
+test('a file of before keys had settings is read, and its version stays 1', () => {
+  const old = createRecord({ models: ['m'], limits: {}, strictFields: true })
+  changeKeysFile(path, () => [old])
+  deepEqual([readKeysFile(path), JSON.parse(readFileSync(path, 'utf8')).version], [[old], 1])
+})
+
+test('each bad setting of a key is refused by its field, its value and what is wanted', () => {
+  const timeouts = ['streamFirstByteMs', 'plainFirstByteMs', 'idleMs', 'totalMs'].flatMap((name) =>
+    [0, -1, 1.5, '300s', null, 2_147_483_648].map(
+      (bad) => [{ timeouts: { [name]: bad } }, `timeouts.${name}`, bad] as const,
+    ),
+  )
+  const everyMs = [0, 99, 110_001, 1.5, '5s', null].map(
+    (bad) => [{ heartbeat: { form: 'comment', everyMs: bad } }, 'heartbeat.everyMs', bad] as const,
+  )
+  const cases: readonly (readonly [settings: object, field: string, value: unknown])[] = [
+    ...timeouts,
+    ...everyMs,
+    ...['Comment', 'on', true, null].map((bad) => [{ heartbeat: { form: bad } }, 'heartbeat.form', bad] as const),
+    ...['off', 0, null].map((bad) => [{ earlyHeaders: bad }, 'earlyHeaders', bad] as const),
+    [{ heartbeat: 'off' }, 'heartbeat', 'off'],
+    [{ heartbeat: null }, 'heartbeat', null],
+    [{ timeouts: null }, 'timeouts', null],
+  ]
+  for (const [settings, field, value] of cases) {
+    const message = refusal({ version: 1, keys: [{ ...createRecord(), ...settings }] })
+    const told = message.slice(message.indexOf('is not valid: ') + 'is not valid: '.length)
+    ok(told.startsWith(`keys.0.${field}: ${JSON.stringify(value)}: `), message)
+    match(told, /wants|expected/, message)
+  }
+  console.log(`${cases.length} of ${cases.length} bad settings are named`)
+})
+
+test('a setting that nobody knows is refused by its name, at every depth', () => {
+  const refusalOf = (settings: object) => refusal({ version: 1, keys: [{ ...createRecord(), ...settings }] })
+  match(refusalOf({ heartbeats: {} }), /keys\.0\.heartbeats: is not a known key/)
+  match(refusalOf({ heartbeat: { form: 'off', every: 5 } }), /keys\.0\.heartbeat\.every: is not a known key/)
+  match(refusalOf({ timeouts: { queueMs: 5 } }), /keys\.0\.timeouts\.queueMs: is not a known key/)
+})
+
+test('where a key was pasted in the place of its id, hash or name, the refusal does not show it', () => {
+  const { text } = createKey()
+  const record = createRecord()
+  for (const field of ['id', 'hash'])
+    equal(refusal({ version: 1, keys: [{ ...record, [field]: text }] }).includes(text), false, field)
+  equal(refusal({ version: 1, keys: [{ ...record, name: text.repeat(3) }] }).includes(text), false)
 })

@@ -12,6 +12,18 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
+import { ownTimeoutsSchema } from '../config-schema.ts'
+import { describeIssue } from '../problems.ts'
+
+/** Proxies on the way cut what is silent for two minutes, some for one: later than this a heartbeat comes too late for all. */
+const everyMsMax = 110_000
+const everyMsMin = 100
+const everyText = `wants ${everyMsMin} to ${everyMsMax} milliseconds`
+
+const heartbeatSchema = z.strictObject({
+  form: z.enum(['comment', 'empty-delta', 'off']),
+  everyMs: z.int(everyText).min(everyMsMin, everyText).max(everyMsMax, everyText).exactOptional(),
+})
 
 const keySchema = z.strictObject({
   id: z.string().regex(/^[0-9A-Za-z]{10}$/, 'wants the 10 letters and digits of a key id'),
@@ -20,12 +32,18 @@ const keySchema = z.strictObject({
   models: z.array(z.string()).optional(),
   limits: z.strictObject({}).optional(),
   strictFields: z.boolean().optional(),
+  heartbeat: heartbeatSchema.exactOptional(),
+  earlyHeaders: z.boolean().exactOptional(),
+  timeouts: ownTimeoutsSchema.exactOptional(),
   expires: z.iso.datetime().optional(),
   created: z.iso.datetime().optional(),
 })
 const fileSchema = z.strictObject({ version: z.literal(1), keys: z.array(keySchema) })
 
-/** One key as the file holds it. `models` absent: every model. `strictFields`: unknown fields are refused, not dropped. */
+/**
+ * One key as the file holds it. `models` absent: every model. `strictFields`: unknown fields are refused, not dropped.
+ * `heartbeat` and `earlyHeaders`: how a silent stream behaves. `timeouts`: the clocks that this key has of its own.
+ */
 export type KeyRecord = z.output<typeof keySchema>
 
 /** Thrown when the keys file cannot be used: names the file, the field and what is wanted. */
@@ -45,14 +63,17 @@ export function readKeysFile(path: string): readonly KeyRecord[] {
   }
   const result = fileSchema.safeParse(document)
   if (!result.success) {
-    const problems = result.error.issues.map(
-      (issue) => `${issue.path.map(String).join('.') || '(root)'}: ${issue.message}`,
-    )
+    const problems = result.error.issues.flatMap((issue) => describeIssue(document, issue, isShown))
     throw new KeysFileError(`The keys file "${path}" is not valid: ${problems.join('; ')}`)
   }
   const ids = new Set(result.data.keys.map((key) => key.id))
   if (ids.size < result.data.keys.length) throw new KeysFileError(`The keys file "${path}" holds a key id twice`)
   return result.data.keys
+}
+
+/** Whether a value may be told: where these belong, people paste the text of a key by mistake. */
+function isShown(path: readonly PropertyKey[]): boolean {
+  return path.every((name) => name !== 'id' && name !== 'hash' && name !== 'name')
 }
 
 /**

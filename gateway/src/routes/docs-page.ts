@@ -51,7 +51,8 @@ function renderOperation(document: ApiDocument, path: string, method: string, op
   const example = media === undefined ? '' : renderExample(path, media.example)
   const fields = schema === undefined ? '' : `<h3>Fields</h3>${renderFields(schema, true)}${renderRefused(schema)}`
   const parameters = (operation.parameters ?? []).map(
-    ({ name, description }) => `<p><code>{${escapeHtml(name)}}</code> ${escapeHtml(description)}</p>`,
+    ({ name, in: place, description }) =>
+      `<p><code>${escapeHtml(place === 'path' ? `{${name}}` : name)}</code> ${place === 'path' ? '' : 'Header, optional. '}${escapeHtml(description)}</p>`,
   )
   const key = operation.security.length === 0 ? '<span class="note">no key</span>' : ''
   return `<section class="operation" aria-labelledby="${operation.operationId}">
@@ -108,8 +109,14 @@ function renderAnswer(document: ApiDocument, status: string, { description, cont
   }
   const shape = schema === undefined ? undefined : resolve(document, schema)
   const fields = shape?.properties === undefined ? '' : renderFields(shape, false)
-  const events = content['text/event-stream']?.schema.description
-  return `<dt>${status}</dt><dd>${escapeHtml(description)}${fields}${events === undefined ? '' : `<p>As a stream: ${escapeHtml(events)}</p>`}</dd>`
+  const stream = content['text/event-stream']?.schema
+  const chunk = stream === undefined ? undefined : resolve(document, stream)
+  return `<dt>${status}</dt><dd>${escapeHtml(description)}${fields}${chunk === undefined ? '' : renderChunk(chunk)}</dd>`
+}
+
+function renderChunk(chunk: JsonSchema): string {
+  const fields = `<details><summary>fields of a chunk</summary>${renderFields(chunk, false)}</details>`
+  return `<p>As a stream: ${escapeHtml(chunk.description ?? '')}</p>${fields}`
 }
 
 function renderCodes(schema: JsonSchema | undefined): string {

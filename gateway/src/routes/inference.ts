@@ -1,19 +1,21 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import type { Admission } from '../admission.ts'
+import type { Admission, Lease } from '../admission.ts'
 import type { BodyBudget } from '../body/budget.ts'
-import { type BodyKind, readFields, rebuildBody } from '../body/fields.ts'
+import { type BodyKind, type InferenceFields, readFields, rebuildBody } from '../body/fields.ts'
 import { readBody } from '../body/read.ts'
 import { inTurns, type Turns } from '../body/turns.ts'
-import type { Config, EngineConfig } from '../config.ts'
+import type { Config, EngineConfig, ModelConfig, Timeouts } from '../config.ts'
 import type { AppContext, RequestState } from '../edge/request.ts'
-import { fixOf, HearthError } from '../errors.ts'
+import { fixOf, HearthError, toHearthError } from '../errors.ts'
 import type { Caller } from '../keys/keyring.ts'
 import type { MeshStatus } from '../mesh/status.ts'
 import type { Meters } from '../metrics.ts'
 import type { Engine, Engines, ModelRoute } from '../routing/engines.ts'
 import type { Probe } from '../routing/probe.ts'
+import { timeoutsOf } from '../routing/timeouts.ts'
+import { renamedFields } from '../upstream/dialects/requests.data.ts'
 import { forward } from '../upstream/forward.ts'
-import { heartbeatDefault } from '../upstream/heartbeat.ts'
+import { Heartbeat, heartbeatDefault } from '../upstream/heartbeat.ts'
 import type { RelayOutcome } from '../upstream/relay.ts'
 import type { Shaper } from '../upstream/shaper.ts'
 import { createShaper } from '../upstream/shaping.ts'
@@ -30,15 +32,21 @@ export interface InferenceDeps {
   readonly probes: ReadonlyMap<string, Probe>
   readonly meters: Meters
   readonly status: MeshStatus
+  /** Monotonic milliseconds. */
   readonly now: () => number
+  /** Wall-clock milliseconds. */
+  readonly wallMs: () => number
 }
 
 /** One inference request as its caller sent it, checked. */
 interface InferenceRequest {
+  readonly kind: BodyKind
   readonly route: ModelRoute
   readonly stream: boolean
   readonly body: readonly Buffer[]
   readonly shaper: Shaper
+  /** Those that hold for this model and this key. */
+  readonly timeouts: Timeouts
 }
 
 /** Engines that take a `cache_salt`; others would drop it, or refuse what they do not know. */
@@ -85,30 +93,70 @@ async function check(
   if (dropped !== '') request.headers['x-hearth-dropped-fields'] = dropped
   const route = chooseModel(deps.engines, caller, kind, fields.model)
   Object.assign(request.log, { model: route.model.id, engine: route.engine.config.name, stream: fields.stream })
+  const timeouts = timeoutsOf(deps.config.timeouts, route.model.timeouts, caller?.timeouts)
+  request.deadline.setTotal(timeouts.totalMs)
   if (fields.pictures.length > 0 && route.model.vision === undefined)
     throw new HearthError('model_has_no_vision', { param: 'messages' })
   await inTurns(checkPictures(bytes, fields.pictures), { turns: deps.turns, signal: abort.signal })
   const { id, served = id } = route.model
-  const body = rebuildBody(bytes, fields, { model: served, cacheSalt: saltFor(kind, route, caller) })
-  const { reasoning } = route.model
   const dialect = route.engine.config.kind
+  const cacheSalt = saltFor(kind, route, caller)
+  const body = rebuildBody(bytes, fields, { model: served, cacheSalt, renamed: renamedFields[dialect] })
+  const reasoning = reasoningOf(route.model, fields)
   const shaper = createShaper({ kind, dialect, model: id, served, reasoning, showUsage: fields.showUsage })
-  return { route, stream: fields.stream, body, shaper }
+  return { kind, route, stream: fields.stream, body, shaper, timeouts }
+}
+
+/** A template that lets a model think writes the opening tag; without thinking it writes none, or both. */
+function reasoningOf({ reasoning }: ModelConfig, { thinks }: InferenceFields): ModelConfig['reasoning'] {
+  return reasoning === 'open-tags' && !thinks ? 'tags' : reasoning
 }
 
 function saltFor(kind: BodyKind, { engine }: ModelRoute, caller: Caller | undefined): string | undefined {
   return saltedKinds.has(kind) && saltedEngines.has(engine.config.kind) ? caller?.cacheSalt : undefined
 }
 
+/** A stream shows that it is alive from here on, also while it waits in the line. */
 async function send(
   deps: InferenceDeps,
   c: AppContext,
   checked: InferenceRequest,
   path: string,
 ): Promise<RelayOutcome> {
+  const heartbeat = checked.stream ? createHeartbeat(deps, c, checked) : undefined
+  c.get('request').stream = heartbeat
+  heartbeat?.start()
+  try {
+    return await attempt(deps, c, checked, path, heartbeat)
+  } finally {
+    heartbeat?.stop()
+  }
+}
+
+function createHeartbeat(deps: InferenceDeps, c: AppContext, { kind, route }: InferenceRequest): Heartbeat {
+  const { id, headers, caller } = c.get('request')
+  return new Heartbeat({
+    settings: caller?.heartbeat ?? heartbeatDefault,
+    response: c.env.outgoing,
+    headers,
+    kind,
+    model: route.model.id,
+    requestId: id,
+    now: deps.now,
+    wallMs: deps.wallMs,
+  })
+}
+
+async function attempt(
+  deps: InferenceDeps,
+  c: AppContext,
+  checked: InferenceRequest,
+  path: string,
+  heartbeat: Heartbeat | undefined,
+): Promise<RelayOutcome> {
   const request = c.get('request')
   const { engine } = checked.route
-  const lease = await deps.admission.admit(engine.config.name, request.abort.signal, deps.now)
+  const lease = await waitForTurn(deps, request, engine)
   request.log['queueMs'] = lease.queuedMs
   const startedAt = deps.now()
   const probe = deps.probes.get(engine.config.name)
@@ -123,24 +171,35 @@ async function send(
       response: c.env.outgoing,
       headers: request.headers,
       signal: request.abort.signal,
-      timeouts: { ...deps.config.timeouts, ...checked.route.model.timeouts, ...request.caller?.timeouts },
+      timeouts: checked.timeouts,
       shaper: checked.shaper,
-      heartbeat: request.caller?.heartbeat ?? heartbeatDefault,
+      heartbeat,
+      onTokenGap: () => {},
       limits: deps.config.limits,
       queuedMs: lease.queuedMs,
       now: deps.now,
       onCarried: (carried, connectMs) => noteConnection(request, carried, connectMs),
     })
     if (outcome.error === undefined) probe?.answered(startedAt)
-    else if (isOfRoad(outcome.error)) probe?.failed()
+    else if (isOfRoad(outcome.error)) probe?.failed(outcome.error.code)
     if (outcome.firstByteMs !== undefined) deps.meters.firstByte(engine.config.name, outcome.firstByteMs)
     return outcome
   } catch (error) {
-    if (isOfRoad(error)) probe?.failed()
+    if (isOfRoad(error)) probe?.failed(toHearthError(error).code)
     throw error
   } finally {
     noteWay(request, engine)
     lease.release()
+  }
+}
+
+/** The line has a limit of its own, queueMs: the clock of the whole request stands still there. */
+async function waitForTurn({ admission, now }: InferenceDeps, request: RequestState, engine: Engine): Promise<Lease> {
+  request.deadline.pause()
+  try {
+    return await admission.admit(engine.config.name, request.abort.signal, now)
+  } finally {
+    request.deadline.resume()
   }
 }
 
@@ -160,8 +219,11 @@ function noteWay(request: RequestState, { upstream }: Engine): void {
   if (way !== undefined) Object.assign(request.log, { meshPath: way.path, meshRttMs: way.rttMs })
 }
 
-function note(request: RequestState, { bytesOut, firstByteMs, error }: RelayOutcome): void {
-  Object.assign(request.log, { bytesOut, firstByteMs })
+function note(request: RequestState, outcome: RelayOutcome): void {
+  const { bytesOut, firstByteMs, firstTokenMs, usage, finishReason, error } = outcome
+  const { promptTokens, completionTokens, estimated } = usage
+  const tokens = { promptTokens, completionTokens, tokensEstimated: estimated }
+  Object.assign(request.log, { bytesOut, firstByteMs, ttftMs: firstTokenMs, ...tokens, finishReason })
   if (error !== undefined)
     Object.assign(request.log, { outcome: error.code, detail: error.detail, fix: fixOf(error.code) })
 }

@@ -22,8 +22,8 @@ export interface ApiResponse {
 
 interface Parameter {
   readonly name: string
-  readonly in: 'path'
-  readonly required: true
+  readonly in: 'path' | 'header'
+  readonly required: boolean
   readonly description: string
   readonly schema: JsonSchema
 }
@@ -80,7 +80,11 @@ const headers: Readonly<Record<string, Header>> = {
     description: 'Fields of the request that are not known here and were left out, at most 16.',
     schema: { type: 'string' },
   },
-  'server-timing': { description: 'Where the time went until the answer began.', schema: { type: 'string' } },
+  'server-timing': {
+    description:
+      'Where the time went until the answer began, step by step in milliseconds. A stream tells it once more in a comment before its end.',
+    schema: { type: 'string' },
+  },
   'x-hearth-error-source': {
     description: 'Who made the error: the gateway, or the engine whose words it passes on.',
     schema: { type: 'string', enum: ['gateway', 'engine'] },
@@ -137,7 +141,7 @@ function describeRoute(route: CallerRoute): Operation {
     summary: text.summary,
     description: text.description,
     security: route.key ? [{ key: [] }] : [],
-    ...(route.path.endsWith('{id}') ? { parameters: [idParameter] } : {}),
+    ...describeParameters(route, text),
     ...(request === undefined
       ? {}
       : {
@@ -150,6 +154,20 @@ function describeRoute(route: CallerRoute): Operation {
   }
 }
 
+function describeParameters(route: CallerRoute, { request }: OperationText): Pick<Operation, 'parameters'> {
+  if (route.path.endsWith('{id}')) return { parameters: [idParameter] }
+  return request === undefined ? {} : { parameters: [traceParameter] }
+}
+
+const traceParameter: Parameter = {
+  name: 'traceparent',
+  in: 'header',
+  required: false,
+  description:
+    'The W3C trace that the request belongs to: the log of the gateway bears it, and it goes on to the engine.',
+  schema: { type: 'string' },
+}
+
 const idParameter: Parameter = {
   name: 'id',
   in: 'path',
@@ -158,22 +176,21 @@ const idParameter: Parameter = {
   schema: { type: 'string' },
 }
 
-function describeAnswer({ answer, answerType = json, streams, request }: OperationText): ApiResponse {
+function describeAnswer({ answer, answerType = json, chunk, request }: OperationText): ApiResponse {
   const schema: JsonSchema =
     answer === undefined ? (answerType === json ? { type: 'object' } : { type: 'string' }) : ref(answer)
-  const events = { 'text/event-stream': { schema: { type: 'string', description: streamWords } } } as const
   return {
     description: 'The answer',
     headers: headerRefs([
       'x-request-id',
       ...(request === undefined ? [] : ['x-hearth-dropped-fields', 'server-timing']),
     ]),
-    content: { [answerType]: { schema }, ...(streams === true ? events : {}) },
+    content: {
+      [answerType]: { schema },
+      ...(chunk === undefined ? {} : { 'text/event-stream': { schema: ref(chunk) } }),
+    },
   }
 }
-
-const streamWords =
-  'Events "data: {…}" and at the end "data: [DONE]". A stream that cannot be finished ends in "event: error" with the error object instead.'
 
 function describeRefusals({ key }: CallerRoute, text: OperationText): Record<string, ApiResponse> {
   const codes = text.request === undefined ? (key ? withKey : everywhere) : codesOf(text.request.kind)

@@ -11,8 +11,8 @@ export interface OperationText {
   /** Undefined: this document itself, or the page made of it. */
   readonly answer?: keyof typeof answerSchemas
   readonly answerType?: 'application/json' | 'text/html'
-  /** Whether `stream: true` makes the answer a stream of events. */
-  readonly streams?: true
+  /** What each event of a stream holds, where `stream: true` makes the answer one. */
+  readonly chunk?: keyof typeof answerSchemas
   /** Whether the answer has the same shape where the status is 503. */
   readonly saysUnavailable?: true
 }
@@ -32,14 +32,14 @@ export const operationTexts: Readonly<Record<CallerRoute['handler'], OperationTe
       },
     },
     answer: 'ChatCompletion',
-    streams: true,
+    chunk: 'ChatCompletionChunk',
   },
   completions: {
     summary: 'Continue a text',
     description: `For models of the task chat, without their template. ${streamText}`,
     request: { kind: 'completions', example: { model: 'MODEL', prompt: 'The lighthouse keeper', max_tokens: 40 } },
     answer: 'Completion',
-    streams: true,
+    chunk: 'CompletionChunk',
   },
   embeddings: {
     summary: 'Turn texts into vectors',
@@ -59,7 +59,8 @@ export const operationTexts: Readonly<Record<CallerRoute['handler'], OperationTe
   },
   models: {
     summary: 'List the models',
-    description: 'Those that the key may use, whether or not the home is awake.',
+    description:
+      'Those that the key may use, whether or not the home is awake: nobody is asked. What was heard last about the engine of each stands in hearth.state.',
     answer: 'ModelList',
   },
   model: {

@@ -49,7 +49,7 @@ test('an engine that answers anything else is not ready, and says why', async ()
     [404, 'engine_unreachable'],
     [503, 'engine_unreachable'],
     [502, 'engine_unreachable'],
-    [401, 'engine_error'],
+    [401, 'engine_key_refused'],
     [500, 'engine_error'],
   ] as const) {
     const { ready, code: said, detail } = await check(probeOf(async () => status))
@@ -135,7 +135,7 @@ test('a failed request makes everything forgotten that was known, and older answ
   const probe = probeOf(async () => 503)
   probe.answered(clockMs)
   clockMs += 10
-  probe.failed()
+  probe.failed('engine_died')
   clockMs += 10
   // Its request went out before the failure: the road may have been good for it alone.
   probe.answered(clockMs - 15)
@@ -150,8 +150,40 @@ test('an answer that a failure has overtaken is told to those who asked and to n
   const probe = probeOf(async () => (await answers.shift()) ?? 500)
   const first = check(probe)
   clockMs += 1
-  probe.failed()
+  probe.failed('engine_died')
   answer.resolve(200)
   await first
   equal((await check(probe)).ready, false)
+})
+
+test('the last word is the newest of what questions and requests told, with its code and its time, and asks nobody', async () => {
+  let status = 200
+  const probe = probeOf(async () => status)
+  deepEqual([probe.lastWord(), asked.length], [undefined, 0])
+  await check(probe)
+  deepEqual(probe.lastWord(), { ready: true, at: 1000 })
+  clockMs = 2000
+  probe.failed('engine_died')
+  deepEqual(probe.lastWord(), { ready: false, code: 'engine_died', at: 2000 })
+  clockMs = 3000
+  probe.answered(1500)
+  deepEqual(probe.lastWord(), { ready: false, code: 'engine_died', at: 2000 })
+  probe.answered(2500)
+  deepEqual(probe.lastWord(), { ready: true, at: 3000 })
+  clockMs = 1_000_000
+  deepEqual([probe.lastWord(), asked.length], [{ ready: true, at: 3000 }, 1])
+  status = 503
+  await check(probe)
+  equal(probe.lastWord()?.code, 'engine_unreachable')
+})
+
+test('an answer to a question that a failed request has overtaken is not the last word', async () => {
+  const answer = Promise.withResolvers<number>()
+  const probe = probeOf(() => answer.promise)
+  const first = check(probe)
+  clockMs += 1
+  probe.failed('ingress_down')
+  answer.resolve(200)
+  await first
+  deepEqual(probe.lastWord(), { ready: false, code: 'ingress_down', at: 1001 })
 })

@@ -29,6 +29,8 @@ export class Probe {
   readonly #engine: Engine
   readonly #options: ProbeOptions
   #last: ProbeResult | undefined
+  /** The newest of all that was heard, of questions and of requests. */
+  #word: ProbeResult | undefined
   #answeredAt = Number.NEGATIVE_INFINITY
   #failedAt = Number.NEGATIVE_INFINITY
   #running: Promise<ProbeResult> | undefined
@@ -40,14 +42,22 @@ export class Probe {
 
   /** A request that was dispatched at `startedAt` got its whole answer. One from before a failure proves nothing after it. */
   answered(startedAt: number): void {
-    if (startedAt >= this.#failedAt) this.#answeredAt = this.#options.now()
+    if (startedAt < this.#failedAt) return
+    this.#answeredAt = this.#options.now()
+    this.#word = { ready: true, at: this.#answeredAt }
   }
 
-  /** A request failed on its way or at the engine: what was known is no longer. */
-  failed(): void {
+  /** A request failed on its way or at the engine, by this code: what was known is no longer. */
+  failed(code: ErrorCode): void {
     this.#failedAt = this.#options.now()
+    this.#word = { ready: false, code, at: this.#failedAt }
     this.#answeredAt = Number.NEGATIVE_INFINITY
     this.#last = undefined
+  }
+
+  /** What was heard last about the engine, however long ago; undefined: nothing yet. Asks nobody. */
+  lastWord(): ProbeResult | undefined {
+    return this.#word
   }
 
   /** Never throws. Takes at most `timeoutMs`. */
@@ -61,7 +71,10 @@ export class Probe {
     const askedAt = now()
     const result = await this.#running
     // A failure in the meantime is newer than what was asked.
-    if (askedAt > this.#failedAt || !result.ready) this.#last = result
+    if (askedAt > this.#failedAt || !result.ready) {
+      this.#last = result
+      this.#word = result
+    }
     return result
   }
 

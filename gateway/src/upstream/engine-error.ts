@@ -1,4 +1,6 @@
 import { type ErrorCode, HearthError } from '../errors.ts'
+import { type EngineWords, isInner, logCharsMax, readWords, tidy } from './engine-words.ts'
+import type { ModelNames } from './shaper.ts'
 
 /** An answer of an engine, or of the ingress before it, that is an error. */
 export interface EngineFailure {
@@ -10,85 +12,49 @@ export interface EngineFailure {
 
 /** An error body longer than this is cut: engines echo what they were sent. */
 export const errorBodyBytesMax = 64 * 1024
-const messageCharsMax = 2048
-/** How engines say that the conversation is too long; the wording differs between their versions. */
-const contextWords =
-  /maximum context length|(exceeds? the|longer than the) (available|maximum|model's).{0,80}?(context|length)|^Input length/i
-
-/** What belongs to the inside: addresses, names of the home, places in a program. No caller needs them. */
-const inner =
-  /(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])|::[\da-f]|\.(?:ts\.net|local|internal|svc)\b|Traceback|\bFile "|\bat \/|\/site-packages\/|node_modules/i
-/** The name of a field, as engines write it. */
-const paramName = /^[\w.[\]-]{1,128}$/
-
-/** Words of a failing engine that the log keeps: enough to search for. */
-const logCharsMax = 200
+/** How engines say that their own line is full. */
+const queueWords = /\bbusy\b|queue is full/i
 
 /**
- * An engine's error in our shape. What the caller did wrong keeps the engine's words for the caller (without long runs
- * of base64) and not for the log, since engines echo what they were sent; what went wrong inside is told the other
- * way round.
+ * An engine's error in our shape. What the caller did wrong keeps the engine's words for the caller (without what it
+ * echoes of the request) and not for the log; what went wrong inside is told the other way round.
  */
-export function fromEngine(failure: EngineFailure): HearthError {
-  const said = readError(failure)
-  const code = codeFor(failure, said?.message ?? '')
+export function fromEngine(failure: EngineFailure, names?: ModelNames): HearthError {
+  const said = readWords(failure.body)
+  const code = codeFor(failure, said)
   const answered = `The engine answered ${failure.status}`
   if (code !== 'invalid_request' && code !== 'context_length_exceeded') {
     const words = tidy(said?.message ?? failure.body.toString('utf8')).slice(0, logCharsMax)
     return new HearthError(code, { source: 'engine', detail: `${answered}: ${words}` })
   }
   const detail = `${answered} with ${failure.body.length} bytes`
-  if (said === undefined || inner.test(said.message)) return new HearthError(code, { source: 'engine', detail })
-  return new HearthError(code, { source: 'engine', detail, message: tidy(said.message), param: said.param })
+  const message = said === undefined ? '' : tidy(said.message, names)
+  if (said === undefined || message === '' || isInner(said.message))
+    return new HearthError(code, { source: 'engine', detail })
+  return new HearthError(code, { source: 'engine', detail, message, param: said.param })
 }
 
-function codeFor({ status, contentType }: EngineFailure, message: string): ErrorCode {
-  const spokenByIngress = !/json/i.test(contentType)
+/**
+ * The error event that an engine wrote into its own stream, in our shape: the same words with the same status would
+ * have become the same code.
+ */
+export function fromErrorEvent(event: Buffer, names?: ModelNames): HearthError {
+  const text = event.toString('utf8', 0, errorBodyBytesMax)
+  const data = [...text.matchAll(/^(?:data|error):[ \t]*(.*)$/gm)].map(([, value]) => value).join('\n')
+  const body = Buffer.from(data)
+  const error = fromEngine({ status: readWords(body)?.status ?? 500, contentType: 'application/json', body }, names)
+  const detail = error.detail?.replace('The engine answered', 'The engine reported in its stream')
+  return new HearthError(error.code, { source: 'engine', detail, message: error.message, param: error.param })
+}
+
+function codeFor({ status, contentType }: EngineFailure, said: EngineWords | undefined): ErrorCode {
+  if (status === 401 || status === 403) return 'engine_key_refused'
   if (status === 400 || status === 413 || status === 422) {
-    return contextWords.test(message) ? 'context_length_exceeded' : 'invalid_request'
+    return said?.tooLong === true ? 'context_length_exceeded' : 'invalid_request'
   }
-  if (status === 429 || (status === 503 && /busy/i.test(message))) return 'queue_full'
+  if (status === 429 || (status === 503 && queueWords.test(said?.message ?? ''))) return 'queue_full'
+  const spokenByIngress = !/json/i.test(contentType)
   if (spokenByIngress && (status === 404 || status === 502 || status === 503 || status === 504))
     return 'engine_unreachable'
   return status === 503 ? 'engine_unreachable' : 'engine_error'
-}
-
-/** The words of an error body: OpenAI's object, vLLM's `{"error":"text"}`, FastAPI's `{"detail":"text"}`. */
-function readError({ body }: EngineFailure): { message: string; param: string | undefined } | undefined {
-  let document: unknown
-  try {
-    document = JSON.parse(body.toString('utf8'))
-  } catch {
-    return undefined
-  }
-  const error = field(document, 'error') ?? field(document, 'detail') ?? document
-  const message = typeof error === 'string' ? error : (field(error, 'message') ?? joinDetails(error))
-  const param = field(error, 'param')
-  if (typeof message !== 'string') return undefined
-  return { message, param: typeof param === 'string' && paramName.test(param) ? param : undefined }
-}
-
-/** FastAPI's list of what is wrong, without the values it echoes. */
-function joinDetails(detail: unknown): string | undefined {
-  if (!Array.isArray(detail) || detail.length === 0) return undefined
-  return detail
-    .map((item) => `${[field(item, 'loc')].flat().map(word).join('.')}: ${word(field(item, 'msg'))}`)
-    .join('; ')
-}
-
-/** A text or a number; what is neither could be nested without end, or bring its own way to become a text. */
-function word(value: unknown): string {
-  return typeof value === 'string' || typeof value === 'number' ? String(value) : '…'
-}
-
-function field(value: unknown, key: string): unknown {
-  return value !== null && typeof value === 'object' ? Reflect.get(value, key) : undefined
-}
-
-/** Without long runs of base64, and without the salt that the gateway put into the body: engines echo both. */
-function tidy(message: string): string {
-  return message
-    .replace(/[A-Za-z0-9+/=]+/g, (run) => (run.length < 200 ? run : '…'))
-    .replace(/\b[0-9a-f]{64}\b/g, '…')
-    .slice(0, messageCharsMax)
 }

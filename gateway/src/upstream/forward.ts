@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { AnswerTimeouts, Limits, Timeouts } from '../config.ts'
 import { engineRequestHeaders } from './headers.ts'
-import type { HeartbeatSettings } from './heartbeat.ts'
+import type { Heartbeat } from './heartbeat.ts'
 import { Relay, type RelayOutcome } from './relay.ts'
 import type { Shaper } from './shaper.ts'
 import type { Upstream } from './transport.ts'
@@ -20,7 +20,10 @@ export interface Attempt {
   readonly signal: AbortSignal
   readonly timeouts: Pick<Timeouts, keyof AnswerTimeouts | 'callerStallMs'>
   readonly shaper: Shaper
-  readonly heartbeat: HeartbeatSettings
+  /** Made before the request waited for its turn; undefined where the answer is no stream. Stopped by whoever made it. */
+  readonly heartbeat: Heartbeat | undefined
+  /** Told of the time between two reads that brought tokens. */
+  readonly onTokenGap: (ms: number) => void
   readonly limits: Pick<Limits, 'answerBytesMax'>
   /** Milliseconds that the request waited for its turn. */
   readonly queuedMs: number
@@ -46,10 +49,13 @@ export function forward(attempt: Attempt): Promise<RelayOutcome> {
     headers: attempt.headers,
     signal: attempt.signal,
     viaMesh: upstream.viaMesh,
-    timing: () => serverTiming(attempt, connectMs ?? 0, attempt.now() - startedAt),
-    callerStallMs: timeouts.callerStallMs,
+    timing: ({ firstByteMs }) => serverTiming(attempt, connectMs ?? 0, firstByteMs ?? attempt.now() - startedAt),
     shaper: attempt.shaper,
     heartbeat: attempt.heartbeat,
+    firstByteMs: stream ? timeouts.streamFirstByteMs : timeouts.plainFirstByteMs,
+    idleMs: timeouts.idleMs,
+    onTokenGap: attempt.onTokenGap,
+    callerStallMs: timeouts.callerStallMs,
     answerBytesMax: attempt.limits.answerBytesMax,
     now: attempt.now,
   })
@@ -59,18 +65,17 @@ export function forward(attempt: Attempt): Promise<RelayOutcome> {
     bodyBytes: body.reduce((sum, piece) => sum + piece.length, 0),
     stream,
   })
-  const firstByteMs = stream ? timeouts.streamFirstByteMs : timeouts.plainFirstByteMs
   const { path, signal } = attempt
-  upstream.dispatch({ path, headers, body, firstByteMs, idleMs: timeouts.idleMs, signal, onCarried }, relay)
+  upstream.dispatch({ path, headers, body, signal, onCarried }, relay)
   return relay.done
 }
 
 /** Where the time went until the engine's head was here, as browsers show it. Names no host and no address. */
-function serverTiming({ upstream, queuedMs }: Attempt, connectMs: number, headMs: number): Record<string, string> {
+function serverTiming({ upstream, queuedMs }: Attempt, connectMs: number, firstByteMs: number): string {
   const way = upstream.way()
   const dur = (ms: number) => `dur=${Math.round(ms * 10) / 10}`
   const mesh =
     way === undefined ? [] : [`mesh;desc="${way.path}"${way.rttMs === undefined ? '' : `;${dur(way.rttMs)}`}`]
-  const steps = [`queue;${dur(queuedMs)}`, `connect;${dur(connectMs)}`, `engine;${dur(headMs - connectMs)}`]
-  return { 'server-timing': [...mesh, ...steps].join(', ') }
+  const steps = [`queue;${dur(queuedMs)}`, `connect;${dur(connectMs)}`, `engine;${dur(firstByteMs - connectMs)}`]
+  return [...mesh, ...steps].join(', ')
 }

@@ -25,15 +25,10 @@ type IncomingHeaders = Readonly<Record<string, string | readonly string[] | unde
 const eventsType = /^text\/event-stream(?=[;\s]|$)/i
 const jsonType = /^application\/json(?=[;\s]|$)/i
 
-/**
- * The headers of an engine's answer that reach the caller: its type, in our own words, and its length. All others stay
- * inside. The head is one that {@link problemOfHead} let pass.
- */
-export function callerAnswerHeaders(headers: IncomingHeaders): Record<string, string> {
-  if (isEventStream(headers)) return { 'content-type': 'text/event-stream; charset=utf-8' }
-  const length = headers['content-length']
-  return { 'content-type': 'application/json', ...(typeof length === 'string' ? { 'content-length': length } : {}) }
-}
+/** The head of a stream to its caller; the second line is for proxies that would collect it. */
+export const streamHeaders = { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' }
+/** The head of a plain answer to its caller, in our own words as well: no header of an engine passes. */
+export const plainHeaders = { 'content-type': 'application/json' }
 
 /** Whether the answer is an event stream. */
 export function isEventStream(headers: IncomingHeaders): boolean {
@@ -54,11 +49,8 @@ export function problemOfHead(status: number, headers: IncomingHeaders): string 
   if (status !== 200) return `the status ${status}`
   if (isEventStream(headers)) return undefined
   const type = headers['content-type']
-  if (typeof type !== 'string' || !jsonType.test(type)) return 'a type that is neither JSON nor an event stream'
-  // A body that ends with its connection looks whole wherever it is cut.
-  return (headers['content-length'] ?? headers['transfer-encoding'])
-    ? undefined
-    : 'a body that does not say where it ends'
+  // A body may end with its connection: whether it is whole, its own text says.
+  return typeof type === 'string' && jsonType.test(type) ? undefined : 'a type that is neither JSON nor an event stream'
 }
 
 function problemOfFraming(headers: IncomingHeaders): string | undefined {

@@ -1,98 +1,23 @@
 import assert from 'node:assert/strict'
-import { EventEmitter } from 'node:events'
-import type { ServerResponse } from 'node:http'
 import { describe, it, type TestContext } from 'node:test'
 import type { Dispatcher } from 'undici'
-import { heartbeatDefault } from './heartbeat.ts'
-import { Relay } from './relay.ts'
-import { createShaper } from './shaping.ts'
-
-/** Stands for undici's handle of one exchange. */
-class Controller {
-  paused = false
-  reason: Error | null = null
-  get aborted(): boolean {
-    return this.reason !== null
-  }
-  abort(reason: Error): void {
-    this.reason ??= reason
-  }
-  pause(): void {
-    this.paused = true
-  }
-  resume(): void {
-    this.paused = false
-  }
-}
-
-/** Stands for Node's response; `room` says whether more may be written at once. */
-class Caller extends EventEmitter {
-  headersSent = false
-  room = true
-  written = ''
-  ended = false
-  destroyed = false
-  writeHead(): void {
-    this.headersSent = true
-  }
-  flushHeaders(): void {}
-  write(bytes: Buffer): boolean {
-    this.written += bytes.toString()
-    return this.room
-  }
-  end(text = ''): void {
-    this.written += text
-    this.ended = true
-  }
-  destroy(): void {
-    this.destroyed = true
-  }
-}
-
-function start({ answerBytesMax = 1_000 } = {}) {
-  const controller = new Controller()
-  const caller = new Caller()
-  const relay = new Relay({
-    response: caller as unknown as ServerResponse,
-    headers: {},
-    signal: new AbortController().signal,
-    viaMesh: false,
-    timing: () => ({}),
-    shaper: createShaper({
-      kind: 'chat',
-      dialect: 'vllm',
-      model: 'm',
-      served: 'm',
-      reasoning: 'fields',
-      showUsage: true,
-    }),
-    heartbeat: heartbeatDefault,
-    callerStallMs: 60_000,
-    answerBytesMax,
-    now: () => 0,
-  })
-  const handle = controller as unknown as Dispatcher.DispatchController
-  relay.onRequestStart(handle)
-  const say = {
-    head: (type: string, more: Record<string, string> = {}, status = 200) =>
-      relay.onResponseStart(handle, status, { 'content-type': type, 'transfer-encoding': 'chunked', ...more }),
-    body: (text: string) => relay.onResponseData(handle, Buffer.from(text)),
-  }
-  return { relay, caller, controller, say }
-}
+import { chatEvent, OpenShaper, startExchange } from '../../test/exchange.ts'
 
 const json = 'application/json'
 const events = 'text/event-stream'
+const whole = `${chatEvent('a', 'stop')}data: [DONE]\n\n`
+/** What the caller sees of a plain answer leaves as it comes, and a thousand bytes at most. */
+const open = () => ({ shaper: new OpenShaper(), answerBytesMax: 1_000 })
 
 describe('Relay', () => {
   it('lets the connection of a finished stream go on, though its caller still reads', async () => {
-    const { relay, caller, controller, say } = start()
+    const { relay, caller, controller, say } = startExchange()
     say.head(events)
     caller.room = false
     say.body('data: 1\n\n')
     assert.equal(controller.paused, true)
     caller.emit('drain')
-    say.body('data: 2\n\ndata: [DONE]\n\n')
+    say.body(`${chatEvent('2', 'stop')}data: [DONE]\n\n`)
     assert.equal((await relay.done).error, undefined)
     assert.equal(controller.paused, false, 'the end of the answer would never be read')
     relay.onResponseEnd()
@@ -100,31 +25,31 @@ describe('Relay', () => {
 
   it('ends the connection of an engine that goes on after its last event', (t: TestContext) => {
     t.mock.timers.enable({ apis: ['setTimeout'] })
-    const { relay, caller, controller, say } = start()
+    const { relay, caller, controller, say } = startExchange()
     say.head(events)
-    say.body('data: [DONE]\n\n')
-    assert.equal(caller.ended, true)
+    say.body(whole)
+    assert.equal(caller.writableEnded, true)
     for (let second = 0; second < 3; second += 1) {
       say.body('data: late\n\n')
       t.mock.timers.tick(1_000)
     }
     assert.match(String(controller.reason), /engine gave an answer/)
-    assert.equal(caller.written, 'data: [DONE]\n\n')
+    assert.equal(caller.written, whole)
     relay.onResponseError(null, new Error('aborted'))
   })
 
   it('keeps the connection of a stream that ends with its last event', (t: TestContext) => {
     t.mock.timers.enable({ apis: ['setTimeout'] })
-    const { relay, controller, say } = start()
+    const { relay, controller, say } = startExchange()
     say.head(events)
-    say.body('data: [DONE]\n\n')
+    say.body(whole)
     relay.onResponseEnd()
     t.mock.timers.tick(60_000)
     assert.equal(controller.reason, null)
   })
 
   it('refuses an answer that announces more than the limit before anything is sent', async () => {
-    const { relay, caller, controller, say } = start()
+    const { relay, caller, controller, say } = startExchange(open())
     relay.onResponseStart(controller as unknown as Dispatcher.DispatchController, 200, {
       'content-type': json,
       'content-length': '1001',
@@ -137,13 +62,13 @@ describe('Relay', () => {
   })
 
   it('cuts a plain answer and ends a stream with the code when they grow past the limit', async () => {
-    const plain = start()
+    const plain = startExchange(open())
     plain.say.head(json)
     plain.say.body('x'.repeat(1_000))
     plain.say.body('x')
     assert.equal((await plain.relay.done).error?.code, 'answer_too_large')
-    assert.deepEqual([plain.caller.destroyed, plain.caller.ended], [true, false])
-    const stream = start()
+    assert.deepEqual([plain.caller.destroyed, plain.caller.writableEnded], [true, false])
+    const stream = startExchange(open())
     stream.say.head(events)
     stream.say.body(`data: ${'x'.repeat(900)}\n\n`)
     stream.say.body(`data: ${'x'.repeat(900)}\n\ndata: [DONE]\n\n`)
@@ -153,20 +78,21 @@ describe('Relay', () => {
   })
 
   it('passes an answer that has exactly as many bytes as the limit', async () => {
-    const { relay, caller, say } = start()
+    const { relay, caller, say } = startExchange(open())
     say.head(json)
     say.body('x'.repeat(1_000))
     relay.onResponseEnd()
     assert.equal((await relay.done).error, undefined)
-    assert.equal(caller.ended, true)
+    assert.equal(caller.writableEnded, true)
   })
 
   it('hears eight interim answers out and not one more', async () => {
-    const { relay, say } = start()
+    const { relay, say } = startExchange(open())
     for (let count = 0; count < 8; count += 1) say.head('', {}, 103)
     say.head(json)
-    assert.equal(relay.done instanceof Promise, true)
-    const other = start()
+    relay.onResponseEnd()
+    assert.equal((await relay.done).error, undefined)
+    const other = startExchange(open())
     for (let count = 0; count < 9; count += 1) other.say.head('', {}, 102)
     await assert.rejects(other.relay.done, { code: 'engine_bad_answer' })
   })

@@ -1,6 +1,14 @@
 /** The kinds of answers, as the routes that ask for them. */
 export type AnswerKind = 'chat' | 'completions' | 'embeddings' | 'rerank'
 
+/** The two names of one model. */
+export interface ModelNames {
+  /** The name that callers see. */
+  readonly model: string
+  /** The engine's own name, which stays inside: it may be a path. */
+  readonly served: string
+}
+
 /** What an answer cost so far. */
 export interface Usage {
   readonly promptTokens: number | undefined
@@ -16,6 +24,8 @@ export interface Usage {
  * socket and no timer. Everything it returns may be written at once.
  */
 export interface Shaper {
+  /** The names of the model: errors of the engine speak of it by its own. */
+  readonly names: ModelNames
   /**
    * One whole event of a stream, its blank line included; never a comment, `[DONE]` or an error. Returns the very same
    * bytes where no rule touches it, and none where it stays inside.

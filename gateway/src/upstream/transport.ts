@@ -28,8 +28,6 @@ export interface UpstreamRequest {
   readonly path: string
   readonly headers: Record<string, string>
   readonly body: readonly Buffer[]
-  readonly firstByteMs: number
-  readonly idleMs: number
   /** Ends the wait for a connection, and the dial that is made for it. */
   readonly signal: AbortSignal
   /** Told which connection carries the request, before its first byte goes out. */
@@ -75,6 +73,10 @@ export function createUpstream(engine: EngineConfig, road: Road): Upstream {
       keepAliveTimeout: keepAliveMs,
       keepAliveMaxTimeout: keepAliveMs,
       maxHeaderSize: answerHeadBytesMax,
+      // The relay has its own deadlines, the probe its signal. undici's (300 s where nothing is said) count a head without a
+      // body as life, and look twice a second at best.
+      headersTimeout: 0,
+      bodyTimeout: 0,
     },
     explain: (error, tunnel) => explain(error, tunnel, gate, road),
     onStale: () => road.onRetry('stale'),
@@ -90,8 +92,6 @@ export function createUpstream(engine: EngineConfig, road: Road): Upstream {
           method: 'POST',
           headers: request.headers,
           body: sliceBody(request.body),
-          headersTimeout: request.firstByteMs,
-          bodyTimeout: request.idleMs,
           signal: request.signal,
           onCarried: request.onCarried,
         } as Dispatcher.DispatchOptions,

@@ -221,9 +221,9 @@ export const patches: readonly Patch[] = [
   {
     name: 'every header of the engine reaches the caller',
     row: 'R06',
-    file: 'gateway/src/upstream/headers.ts',
-    was: "return { 'content-type': 'application/json', ...(",
-    text: "return { ...(headers as Record<string, string>), 'content-type': 'application/json', ...(",
+    file: 'gateway/src/upstream/relay.ts',
+    was: 'this.#head = { ...plainHeaders,',
+    text: 'this.#head = { ...(headers as Record<string, string>), ...plainHeaders,',
     seenBy: { file: edgeWire, test: "passes only listed headers of the engine's answer" },
   },
   {
@@ -253,9 +253,9 @@ export const patches: readonly Patch[] = [
   {
     name: 'an answer is as long as the engine likes',
     row: 'R08',
-    file: 'gateway/src/upstream/relay.ts',
-    was: 'if (this.#bytesOut + bytes.length > this.#options.answerBytesMax) return this.#fail(this.#tooLarge())',
-    text: '',
+    file: 'gateway/src/upstream/outlet.ts',
+    was: 'if (this.#bytesOut + bytes <= answerBytesMax) return',
+    text: 'if (answerBytesMax > 0) return',
     seenBy: { file: 'gateway/src/upstream/relay.test.ts', test: 'when they grow past the limit' },
   },
   {
@@ -278,8 +278,8 @@ export const patches: readonly Patch[] = [
     name: 'words of the inside reach the caller',
     row: 'R60',
     file: 'gateway/src/upstream/engine-error.ts',
-    was: 'if (said === undefined || inner.test(said.message)) return',
-    text: 'if (said === undefined) return',
+    was: "if (said === undefined || message === '' || isInner(said.message))",
+    text: 'if (said === undefined)',
     seenBy: { file: 'gateway/src/upstream/engine-error.test.ts', test: 'words of the inside do not reach the caller' },
   },
   {

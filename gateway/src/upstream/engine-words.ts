@@ -1,0 +1,129 @@
+import type { ModelNames } from './shaper.ts'
+
+/** What the body of an error says. */
+export interface EngineWords {
+  readonly message: string
+  readonly param: string | undefined
+  /** The status in the body itself, or the one that its type means: all there is of an error inside of a stream. */
+  readonly status: number | undefined
+  /** Whether it says that the conversation is too long, by a code of its own or in words. */
+  readonly tooLong: boolean
+}
+
+const messageCharsMax = 2048
+/** Words of a failing engine that the log keeps: enough to search for. */
+export const logCharsMax = 200
+
+/** How engines say that the conversation is too long; the wording differs between their versions. */
+const contextWords =
+  /maximum context length|exceeds the context window|(exceeds? the|longer than the) (available|maximum|model's).{0,80}?(context|length)|^Input length/i
+
+const tooLongCodes: ReadonlySet<string> = new Set(['context_length_exceeded', 'exceed_context_size_error'])
+
+/** What belongs to the inside: addresses, names of the home, places in a program. No caller needs them. */
+const inner =
+  /(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])|::[\da-f]|\.(?:ts\.net|local|internal|svc)\b|Traceback|\bFile "|\bat \/|\/site-packages\/|node_modules/i
+/** The name of a field, as engines write it. */
+const paramName = /^[\w.[\]-]{1,128}$/
+
+/** What is wrong, of each item of pydantic's list as Python prints it; the input that it echoes comes after that. */
+const listedProblem =
+  /'loc': (\([^)]{0,500}\)|'[^']{0,500}'), 'msg': ('(?:[^'\\]|\\.){0,1000}'|"(?:[^"\\]|\\.){0,1000}")/g
+/** The same in pydantic's own print: what stands in brackets behind each message. */
+const printedInput = /[ \t]*\[type=[a-z_]+,.*$|^[ \t]*For further information visit .*$/gm
+
+/** Words by which engines name what an HTTP status would, where they give no number. */
+const statusByType: Readonly<Record<string, number>> = {
+  invalid_request_error: 400,
+  exceed_context_size_error: 400,
+  BadRequestError: 400,
+  authentication_error: 401,
+  permission_error: 403,
+  rate_limit_error: 429,
+  rate_limit_exceeded: 429,
+  unavailable_error: 503,
+}
+
+/** Whether a text names something of the inside. */
+export function isInner(text: string): boolean {
+  return inner.test(text)
+}
+
+/** The words of an error body: OpenAI's object, vLLM's `{"error":"text"}`, FastAPI's `{"detail":…}`, SGLang's bare one. */
+export function readWords(body: Buffer): EngineWords | undefined {
+  let document: unknown
+  try {
+    document = JSON.parse(body.toString('utf8'))
+  } catch {
+    return undefined
+  }
+  const error = field(document, 'error') ?? field(document, 'detail') ?? document
+  const message = typeof error === 'string' ? error : (field(error, 'message') ?? joinDetails(error))
+  const param = field(error, 'param')
+  if (typeof message !== 'string') return undefined
+  return {
+    message,
+    param: typeof param === 'string' && paramName.test(param) ? param : undefined,
+    status: statusOf(error),
+    tooLong:
+      contextWords.test(message) ||
+      tooLongCodes.has(word(field(error, 'code'))) ||
+      tooLongCodes.has(word(field(error, 'type'))),
+  }
+}
+
+function statusOf(error: unknown): number | undefined {
+  const code = field(error, 'code')
+  if (typeof code === 'number' && Number.isInteger(code) && code >= 400 && code <= 599) return code
+  for (const word of [code, field(error, 'type')])
+    if (typeof word === 'string' && Object.hasOwn(statusByType, word)) return statusByType[word]
+  return undefined
+}
+
+/** FastAPI's list of what is wrong, without the values it echoes. */
+function joinDetails(detail: unknown): string | undefined {
+  if (!Array.isArray(detail) || detail.length === 0) return undefined
+  return detail
+    .map((item) => `${[field(item, 'loc')].flat().map(word).join('.')}: ${word(field(item, 'msg'))}`)
+    .join('; ')
+}
+
+/** A text or a number; what is neither could be nested without end, or bring its own way to become a text. */
+function word(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '…'
+}
+
+function field(value: unknown, key: string): unknown {
+  return value !== null && typeof value === 'object' ? Reflect.get(value, key) : undefined
+}
+
+/**
+ * Without what engines echo of the request (inputs that did not validate, prompts given to a processor, long runs of
+ * base64), without the salt that the gateway put into the body, and with the public name of the model.
+ */
+export function tidy(message: string, names?: ModelNames): string {
+  const text = withoutInputs(message)
+    .replace(/[A-Za-z0-9+/=_-]+/g, (run) => (run.length < 200 ? run : '…'))
+    .replace(/\b[0-9a-f]{64}\b/g, '…')
+  const named = names === undefined || names.served === names.model ? text : text.replaceAll(names.served, names.model)
+  return named.slice(0, messageCharsMax)
+}
+
+function withoutInputs(message: string): string {
+  if (message.includes("'input': ")) {
+    const problems = [...message.matchAll(listedProblem)].map(
+      ([, loc = '', msg = '']) => `${place(loc)}: ${msg.slice(1, -1)}`,
+    )
+    return problems.length > 0 ? [...new Set(problems)].join('; ') : message.slice(0, message.indexOf("'input': "))
+  }
+  if (message.includes('input_value=')) return message.replace(printedInput, '').trimEnd()
+  return message.replace(/ on data=[\s\S]*$/, '')
+}
+
+/** `('body', 'messages', 0)` and `'body.messages.0'` alike. */
+function place(loc: string): string {
+  return loc
+    .replace(/[()' ]/g, '')
+    .replace(/,$/, '')
+    .replaceAll(',', '.')
+}

@@ -1,0 +1,124 @@
+/** Whose time limits hold for a request, and that the wait in the line counts for none of them. */
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { waitUntil, withDeadline } from './deadline.ts'
+import type { FakeEngine } from './fake-engine.ts'
+import type { Gateway } from './harness.ts'
+import { assertError, chat, model, readEvents, withPair } from './wire.ts'
+
+/** Short, and yet more than a whole answer of the scripted engine takes on a busy machine. */
+const shortMs = 700
+const waitMs = 15_000
+const limits = ['streamFirstByteMs', 'plainFirstByteMs', 'idleMs', 'totalMs'] as const
+type Limit = (typeof limits)[number]
+
+const isStreamed = (limit: Limit) => limit === 'streamFirstByteMs' || limit === 'idleMs'
+
+/** A key for each limit that has it, and only it, of its own. */
+const keySettings = Object.fromEntries(limits.map((limit) => [limit, { timeouts: { [limit]: shortMs } }]))
+
+/** Two models on one engine: one request at a time in the line of `model`, no line for `open`. */
+const models = [
+  { id: model, engine: 'gpu' },
+  { id: 'open', engine: 'free', served: model },
+]
+
+function ask(gateway: Gateway, key: string, fields: object): Promise<Response> {
+  const answer = chat(gateway, fields, { headers: { authorization: `Bearer ${gateway.keys[key]}` } })
+  // Some are awaited much later; where a check fails before that, its words are the ones to read.
+  answer.catch(() => {})
+  return answer
+}
+
+/** What a request of the key `limit` comes to when the engine stalls: the code of its error. */
+async function codeOfStall(gateway: Gateway, limit: Limit): Promise<string> {
+  const answer = await ask(gateway, limit, { model: 'open', stream: isStreamed(limit) })
+  const text = await withDeadline(answer.text(), waitMs, `the answer to a request with a short ${limit}`)
+  return /"code":"(\w+)"/.exec(text)?.[1] ?? `status ${answer.status}: ${text}`
+}
+
+async function stallAll(engine: FakeEngine, gateway: Gateway): Promise<readonly string[]> {
+  engine.script({ stall: { afterEvents: 2 } })
+  const idle = codeOfStall(gateway, 'idleMs')
+  await engine.waitFor(({ running }) => running === 2, 'the stream that falls silent is with the engine')
+  engine.setDefault({ stall: 'head' })
+  const others = limits.filter((limit) => limit !== 'idleMs').map((limit) => codeOfStall(gateway, limit))
+  return await Promise.all([idle, ...others])
+}
+
+const waitingIn = (gateway: Gateway, count: number) =>
+  waitUntil(
+    async () => {
+      const port = gateway.logs().find(({ message }) => message === 'admin listening')?.['port']
+      const page = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+      return page.includes(`hearth_queue_length{engine="gpu"} ${count}\n`)
+    },
+    waitMs,
+    `${count} requests wait in the line`,
+  )
+
+describe('the line to an engine', () => {
+  it('counts for none of the four time limits: a request that waits in it longer than each of them still gets its answer', async () => {
+    const keys = ['holder', ...limits]
+    const pair = { keys, keySettings, engineConfig: { capacity: 1 }, engines: ['free'], sections: { models } }
+    await withPair(pair, async ({ engine, gateway }) => {
+      engine.script({ stall: 'head' })
+      const holder = ask(gateway, 'holder', {})
+      await engine.waitFor(({ running }) => running === 1, 'the one slot of the line is taken')
+      const inLine = limits.map((limit) => ask(gateway, limit, { stream: isStreamed(limit) }))
+      await waitingIn(gateway, limits.length)
+      const codes = await stallAll(engine, gateway)
+      assert.deepEqual(codes, ['engine_stalled', 'engine_timeout', 'engine_timeout', 'deadline_exceeded'])
+      // Each limit has passed in full since the requests came into the line; only now they get their turn.
+      engine.setDefault({ finish: 'stop' })
+      engine.release()
+      assert.equal((await holder).status, 200)
+      for (const [index, limit] of limits.entries()) {
+        const answer = await withDeadline(
+          inLine[index] ?? holder,
+          waitMs,
+          `the answer to the short ${limit} in the line`,
+        )
+        const text = await answer.text()
+        const isWhole = isStreamed(limit) ? readEvents(text).done : text.includes('"finish_reason":"stop"')
+        assert.deepEqual([answer.status, isWhole], [200, true], `${limit}: ${text}`)
+      }
+      const waits = () => gateway.logs().map((record) => Number(record['queueMs'] ?? 0))
+      const allWaited = () => waits().filter((ms) => ms > shortMs).length === limits.length
+      await waitUntil(allWaited, waitMs, `${limits.length} records with a longer wait`)
+      console.log(`${limits.length} of ${limits.length} requests outlived their limit of ${shortMs} ms in the line`)
+    })
+  })
+})
+
+describe('the time limits of a model and of a key', { concurrency: true }, () => {
+  const long = 600_000
+  const own = [
+    { id: 'common', engine: 'gpu', served: model },
+    { id: 'patient', engine: 'gpu', served: model },
+  ]
+  for (const [limit, code] of [
+    ['plainFirstByteMs', 'engine_timeout'],
+    ['totalMs', 'deadline_exceeded'],
+  ] as const)
+    it(`${limit} of a model wins over the section, and that of a key over both`, async () => {
+      const timeoutsOfOwn = (ms: number) => ({ timeouts: { [limit]: ms } })
+      const pair = {
+        keys: ['none', 'hasty', 'slow'],
+        keySettings: { hasty: timeoutsOfOwn(shortMs), slow: timeoutsOfOwn(long) },
+        sections: {
+          models: own.map((one) => (one.id === 'patient' ? { ...one, ...timeoutsOfOwn(long) } : one)),
+          timeouts: { [limit]: shortMs },
+        },
+      }
+      await withPair(pair, async ({ engine, gateway }) => {
+        engine.setDefault({ stall: 'head' })
+        const patient = [ask(gateway, 'none', { model: 'patient' }), ask(gateway, 'slow', { model: 'common' })]
+        await engine.waitFor(({ running }) => running === 2, 'the patient ones are with the engine')
+        const hasty = [ask(gateway, 'none', { model: 'common' }), ask(gateway, 'hasty', { model: 'patient' })]
+        for (const answer of hasty) await assertError(await answer, 504, code)
+        engine.release()
+        for (const answer of patient) assert.equal((await answer).status, 200)
+      })
+    })
+})
