@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
+import { plant } from './canaries.ts'
 import type { Capture, Captures } from './fake-captures.ts'
 import { captureOf, eventsOf } from './fake-captures.ts'
 import type { ChatRequest, Limits, Refusal } from './fake-checks.ts'
@@ -68,7 +69,7 @@ const WORDS = [
   ' the',
   ' scripted',
   ' engine',
-  ':',
+  `: ${plant('answer')}`,
   ' Grüße',
   ' 你好',
   ' 🦊',

@@ -76,6 +76,8 @@ export async function startEngine(options: EngineOptions = {}): Promise<FakeEngi
   const exchanges = new Set<Promise<void>>()
   const server = openServer(options, ledger)
   server.on('request', (request, response) => {
+    // It came behind a raw answer, of whose end the server does not know: its turn would never come.
+    if (response.socket === null) return void request.socket.destroy()
     const exchange = exchangeOne(request, response, ledger, captures, options).finally(() => exchanges.delete(exchange))
     exchanges.add(exchange)
   })
