@@ -182,6 +182,7 @@ describe('the deadlines of an answer', () => {
     mock.timers.tick(104)
     assert.equal(controller.aborted, false)
     mock.timers.tick(1)
+    assert.equal(controller.aborted, true)
     assert.equal((await relay.done).error?.code, 'engine_timeout')
     assert.match(caller.written, errorOf('engine_timeout'))
     assert.ok(controller.aborted)
@@ -197,6 +198,7 @@ describe('the deadlines of an answer', () => {
     }
     assert.equal(caller.writableEnded, false)
     mock.timers.tick(2)
+    assert.equal(caller.writableEnded, true)
     assert.equal((await relay.done).error?.code, 'engine_stalled')
     assert.match(caller.written, /"code":"engine_stalled"\}\}\n\n$/)
   })
