@@ -4,6 +4,7 @@ import { describe, it } from 'node:test'
 import { waitUntil, withDeadline } from './deadline.ts'
 import type { FakeEngine } from './fake-engine.ts'
 import type { Gateway } from './harness.ts'
+import { adminPort, metricOf } from './watch.ts'
 import { assertError, chat, model, readEvents, withPair } from './wire.ts'
 
 /** Short, and yet more than a whole answer of the scripted engine takes on a busy machine. */
@@ -46,16 +47,11 @@ async function stallAll(engine: FakeEngine, gateway: Gateway): Promise<readonly 
   return await Promise.all([idle, ...others])
 }
 
-const waitingIn = (gateway: Gateway, count: number) =>
-  waitUntil(
-    async () => {
-      const port = gateway.logs().find(({ message }) => message === 'admin listening')?.['port']
-      const page = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
-      return page.includes(`hearth_queue_length{engine="gpu"} ${count}\n`)
-    },
-    waitMs,
-    `${count} requests wait in the line`,
-  )
+async function waitingIn(gateway: Gateway, count: number): Promise<void> {
+  const admin = await adminPort(gateway)
+  const waiting = async () => (await metricOf(admin, 'hearth_queue_length', 'engine="gpu"')) === count
+  await waitUntil(waiting, waitMs, `${count} requests wait in the line`)
+}
 
 describe('the line to an engine', () => {
   it('counts for none of the four time limits: a request that waits in it longer than each of them still gets its answer', async () => {
