@@ -365,14 +365,6 @@ export const patches: readonly Patch[] = [
     seenBy: { file: realClients, test: 'openai (npm): the engine dies before it answers (502)' },
   },
   {
-    name: 'clients are not told when to come back',
-    row: 'R39',
-    file: 'gateway/src/errors.ts',
-    was: "headers['retry-after'] = String(row.retryAfterS)",
-    text: "headers['retry-after'] = ''",
-    seenBy: { file: realClients, test: 'openai (npm): a full line (429), tried again by the client itself' },
-  },
-  {
     name: 'clients are not told which field is wrong',
     row: 'R60',
     file: 'gateway/src/errors.ts',
