@@ -21,8 +21,6 @@ export interface Timing {
   firstByteMs?: number
   /** From the dispatch to the first text of a stream. */
   firstTokenMs?: number
-  /** From the request to the end of the answer. */
-  totalMs?: number
   /** The way through the mesh. */
   way?: Way | undefined
 }
@@ -36,7 +34,6 @@ const steps = [
   ['connect', 'connectMs'],
   ['first-byte', 'firstByteMs'],
   ['first-token', 'firstTokenMs'],
-  ['total', 'totalMs'],
 ] as const satisfies readonly (readonly [string, keyof Timing])[]
 
 /** The value of `Server-Timing`, as browsers show it; empty where no step is known. Names no host and no address. */
