@@ -5,6 +5,10 @@ import type { RelayOutcome } from '../upstream/relay.ts'
 import type { Carried } from '../upstream/tunnels.ts'
 import type { PictureFacts } from '../vision/pictures.ts'
 
+const reasons: ReadonlySet<string> = new Set([
+  ...['stop', 'length', 'tool_calls', 'function_call', 'content_filter', 'abort', 'error', 'eos', 'repetition'],
+])
+
 /** What the pictures come to; nothing for a request without any. */
 export function notePictures({ log }: RequestState, facts: readonly PictureFacts[]): void {
   if (facts.length === 0) return
@@ -35,8 +39,13 @@ export function noteAnswer({ log, timing }: RequestState, outcome: RelayOutcome,
   const ttftMs = firstTokenMs === undefined ? undefined : (timing.queueMs ?? 0) + firstTokenMs
   const tokensPerSecond = rateOf(completionTokens, ttftMs, ms)
   const tokens = { promptTokens, cachedTokens, completionTokens, tokensEstimated: estimated, tokensPerSecond }
-  Object.assign(log, { bytesOut, firstByteMs, ttftMs, ...tokens, finishReason })
+  Object.assign(log, { bytesOut, firstByteMs, ttftMs, ...tokens, finishReason: reasonOf(finishReason) })
   if (error !== undefined) Object.assign(log, { outcome: error.code, detail: error.detail, fix: fixOf(error.code) })
+}
+
+/** Why the engine stopped, in words of ours: its own word is a text like any other that it writes. */
+function reasonOf(said: string | undefined): string | undefined {
+  return said === undefined || reasons.has(said) ? said : 'other'
 }
 
 /** Tokens a second from the first one on; undefined where there was no time between them. */
