@@ -83,6 +83,7 @@ test('a failure of ours is a warning, what a caller did wrong and an end in orde
   const cases = [
     [500, 'internal_error', 'WARNING'],
     [503, 'engine_unreachable', 'WARNING'],
+    [200, 'engine_died', 'WARNING'],
     [499, 'other', 'INFO'],
     [503, 'draining', 'INFO'],
     [404, 'unknown_route', 'INFO'],

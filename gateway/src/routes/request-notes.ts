@@ -10,7 +10,7 @@ const reasons: ReadonlySet<string> = new Set([
 ])
 
 /** What the pictures come to; nothing for a request without any. */
-export function notePictures({ log }: RequestState, facts: readonly PictureFacts[]): void {
+export function notePictures({ log }: Pick<RequestState, 'log'>, facts: readonly PictureFacts[]): void {
   if (facts.length === 0) return
   log.pictures = facts.length
   log.picturePixels = facts.reduce((sum, { width, height }) => sum + width * height, 0)
@@ -33,7 +33,11 @@ export function noteWay({ log }: RequestState, { upstream }: Engine): void {
 }
 
 /** What an answer came to, whole or cut; `ms` is how long it took, with its time in the line. */
-export function noteAnswer({ log, timing }: RequestState, outcome: RelayOutcome, ms: number): void {
+export function noteAnswer(
+  { log, timing }: Pick<RequestState, 'log' | 'timing'>,
+  outcome: RelayOutcome,
+  ms: number,
+): void {
   const { bytesOut, firstByteMs, firstTokenMs, usage, finishReason, error } = outcome
   const { promptTokens, completionTokens, cachedTokens, estimated } = usage
   const ttftMs = firstTokenMs === undefined ? undefined : (timing.queueMs ?? 0) + firstTokenMs
