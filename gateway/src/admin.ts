@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { Registry } from '@prometheus-io/client'
-import { chooseFormat, MetricsText } from './metrics/render.ts'
+import type { Catalog } from './metrics/catalog.ts'
+import { chooseFormat, contentTypes, MetricsText } from './metrics/render.ts'
 
 /** For the head of a question, for a reader that does not read, and between two questions. */
 const waitMs = 10_000
@@ -9,8 +9,8 @@ const waitMs = 10_000
  * The listener for the operator, apart from the public one: GET /metrics, and GET /health, which answers when the public
  * one is full, too. All else is 404. Listens to nothing yet; whoever starts it closes it.
  */
-export function createAdmin(registry: Registry): Server {
-  const metrics = new MetricsText(registry)
+export function createAdmin(catalog: Catalog): Server {
+  const metrics = new MetricsText(catalog)
   const server = createServer({ requestTimeout: waitMs, headersTimeout: waitMs }, (request, response) => {
     request.resume()
     const [path] = (request.url ?? '').split('?', 1)
@@ -33,7 +33,7 @@ async function answerMetrics(metrics: MetricsText, request: IncomingMessage, res
   try {
     const text = request.method === 'HEAD' ? '' : await metrics.read(format)
     response.writeHead(200, {
-      'content-type': metrics.contentType(format),
+      'content-type': contentTypes[format],
       'cache-control': 'no-store',
       vary: 'accept',
     })

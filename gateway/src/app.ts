@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import type { Registry } from '@prometheus-io/client'
 import { Hono } from 'hono'
 import type { Admission } from './admission.ts'
 import type { BodyBudget } from './body/budget.ts'
@@ -17,6 +16,7 @@ import { describe, errorBody, errorEvent, errorHeaders, fixOf, toHearthError } f
 import type { Keyring } from './keys/keyring.ts'
 import type { Log } from './log.ts'
 import type { MeshStatus } from './mesh/status.ts'
+import type { Catalog } from './metrics/catalog.ts'
 import { registerGauge } from './metrics/counter.ts'
 import type { Meters } from './metrics.ts'
 import { docs, openapi } from './routes/documents.ts'
@@ -110,50 +110,53 @@ export function createProbes(
 
 /** Gauges are read where their values live, when somebody asks. */
 export function registerGauges(
-  registry: Registry,
+  catalog: Catalog,
   deps: Pick<AppDeps, 'admission' | 'engines' | 'probes' | 'budget' | 'inFlight' | 'now'> & {
     connections: Connections
   },
 ): void {
   const { admission, budget, inFlight, connections } = deps
   const single = (name: string, help: string, read: () => number) =>
-    registerGauge(registry, name, help, [], () => [[{}, read()]])
+    registerGauge(catalog, name, help, () => [[{}, read()]])
   single('hearth_body_bytes_held', 'Bytes that request bodies hold.', () => budget.bytesHeld)
   single('hearth_connections', 'Connections of callers.', () => connections.size)
   single('hearth_requests_open', 'Requests under way, with an engine or not.', () => inFlight.size)
   const lines = (value: 'inFlight' | 'waiting') => () =>
     admission.counts().map((line) => [{ engine: line.engine }, line[value]] as const)
-  registerGauge(registry, 'hearth_requests_in_flight', 'Requests with an engine.', ['engine'], lines('inFlight'))
-  registerGauge(registry, 'hearth_queue_length', 'Requests in the line to an engine.', ['engine'], lines('waiting'))
-  registerWays(registry, deps)
-  registerWords(registry, deps)
+  registerGauge(catalog, 'hearth_requests_in_flight', 'Requests with an engine.', lines('inFlight'))
+  registerGauge(catalog, 'hearth_queue_length', 'Requests in the line to an engine.', lines('waiting'))
+  registerWays(catalog, deps)
+  registerWords(catalog, deps)
 }
 
 /** The way home, as it was when it was last looked at. */
-function registerWays(registry: Registry, { engines }: Pick<AppDeps, 'engines'>): void {
+function registerWays(catalog: Catalog, { engines }: Pick<AppDeps, 'engines'>): void {
   const ways = () =>
     engines.all.flatMap(({ config, upstream }) => {
       const way = upstream.way()
       return way === undefined ? [] : [{ engine: config.name, ...way }]
     })
   const help = 'The way that tunnels to an engine take: 1 for the one of now.'
-  registerGauge(registry, 'hearth_mesh_path', help, ['engine', 'path'], () =>
+  registerGauge(catalog, 'hearth_mesh_path', help, () =>
     ways().map(({ engine, path }) => [{ engine, path }, 1] as const),
   )
-  registerGauge(registry, 'hearth_mesh_rtt_seconds', 'Round trip to the home of an engine.', ['engine'], () =>
+  registerGauge(catalog, 'hearth_mesh_rtt_seconds', 'Round trip to the home of an engine.', () =>
     ways().flatMap(({ engine, rttMs }) => (rttMs === undefined ? [] : [[{ engine }, rttMs / 1000] as const])),
   )
 }
 
 /** What is known of the engines. Asking for it asks no engine. */
-function registerWords(registry: Registry, { probes, now }: Pick<AppDeps, 'probes' | 'now'>): void {
+function registerWords(catalog: Catalog, { probes, now }: Pick<AppDeps, 'probes' | 'now'>): void {
   const words = () =>
-    [...probes].flatMap(([engine, { word }]) => (word === undefined ? [] : [{ labels: { engine }, ...word }]))
-  registerGauge(registry, 'hearth_engine_ready', 'Whether the last word of an engine was a good one.', ['engine'], () =>
+    [...probes].flatMap(([engine, probe]) => {
+      const word = probe.lastWord()
+      return word === undefined ? [] : [{ labels: { engine }, ready: word.ready, at: word.at }]
+    })
+  registerGauge(catalog, 'hearth_engine_ready', 'Whether the last word of an engine was a good one.', () =>
     words().map(({ labels, ready }) => [labels, ready ? 1 : 0] as const),
   )
   const help = 'How long ago an engine was last heard of, or found not to answer.'
-  registerGauge(registry, 'hearth_engine_word_age_seconds', help, ['engine'], () =>
+  registerGauge(catalog, 'hearth_engine_word_age_seconds', help, () =>
     words().map(({ labels, at }) => [labels, (now() - at) / 1000] as const),
   )
 }

@@ -256,3 +256,27 @@ test('any document is a configuration or a list of problems, and never another e
     { numRuns: 300 },
   )
 })
+
+test('each bad time limit of a model, and each bad word about its thinking, is told by field, value and what is wanted', () => {
+  const limits = ['streamFirstByteMs', 'plainFirstByteMs', 'idleMs', 'totalMs']
+  const badMs = [0, -5, 1.5, 2_147_483_648, '300s', null]
+  const cases = [
+    ...limits.flatMap((name) =>
+      badMs.map((bad) => ({ field: `timeouts.${name}`, own: { timeouts: { [name]: bad } }, bad })),
+    ),
+    ...['tag', '', null, true].map((bad) => ({ field: 'reasoning', own: { reasoning: bad }, bad })),
+  ]
+  for (const { field, own, bad } of cases) {
+    const [problem = '', ...more] = problemsOf(
+      `${engine}models: [${JSON.stringify({ id: 'm', engine: 'gpu', ...own })}]`,
+    )
+    deepEqual(more, [], field)
+    ok(problem.startsWith(`models.0.${field}: ${JSON.stringify(bad)}: `), problem)
+    match(problem, /expected|wants/)
+  }
+  deepEqual(problemsOf(`${engine}models: [{ id: m, engine: gpu, timeouts: { queueMs: 5, idle: 1 } }]`), [
+    'models.0.timeouts.queueMs: is not a known key',
+    'models.0.timeouts.idle: is not a known key',
+  ])
+  console.log(`${cases.length} of ${cases.length} bad values are named`)
+})

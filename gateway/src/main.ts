@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import { setDefaultHighWaterMark } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
-import { Registry } from '@prometheus-io/client'
 import { createAdmin } from './admin.ts'
 import { Admission } from './admission.ts'
 import { createApp, createProbes, registerGauges } from './app.ts'
@@ -17,6 +16,7 @@ import { KeysFileError } from './keys/keys-file.ts'
 import { openLog } from './log/stdout.ts'
 import type { Log } from './log.ts'
 import { MeshStatus } from './mesh/status.ts'
+import { Catalog } from './metrics/catalog.ts'
 import { registerProcess } from './metrics/process.ts'
 import { createMeters } from './metrics.ts'
 import { unsafeNode } from './node-floor.ts'
@@ -75,8 +75,8 @@ function start(config: Config): Running & { config: Config } {
   })
   const inFlight = new InFlight()
   const now = () => performance.now()
-  const registry = new Registry()
-  const meters = createMeters(registry)
+  const catalog = new Catalog()
+  const meters = createMeters(catalog)
   const status = new MeshStatus({ url: config.meshStatusUrl, now })
   const engines = createEngines(config, { status, meters, now })
   const limits = { queueMax: config.limits.queueMax, queueMs: config.timeouts.queueMs }
@@ -116,11 +116,11 @@ function start(config: Config): Running & { config: Config } {
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: 'localhost', errorHandler })
   openFrontDoor(server, listener, door)
   connections.watch(server)
-  registerGauges(registry, { admission, engines, probes, budget, inFlight, now, connections })
-  registerProcess(registry)
+  registerGauges(catalog, { admission, engines, probes, budget, inFlight, now, connections })
+  registerProcess(catalog)
   for (const risk of findRisks(config)) log('WARNING', 'config', { problem: risk })
   log('INFO', 'limits', { bodyBytesInFlight, bodyBytesPerKey, connectionsMax })
-  const admin = createAdmin(registry)
+  const admin = createAdmin(catalog)
   const { drainMs } = config.timeouts
   return { server, admin, status, engines, admission, keyring, inFlight, log, settleLog, drainMs, config }
 }

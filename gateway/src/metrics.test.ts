@@ -1,19 +1,20 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { test } from 'node:test'
-import { Registry } from '@prometheus-io/client'
 import { errorTable } from './errors.ts'
+import { Catalog } from './metrics/catalog.ts'
+import { MetricsText } from './metrics/render.ts'
 import { createMeters } from './metrics.ts'
 
-/** Lines of a metric without their common name. */
-async function linesOf(registry: Registry, name: string): Promise<readonly string[]> {
-  const text = await registry.getSingleMetricAsString(name)
-  const lines = text.split('\n').filter((line) => line.startsWith(name))
-  return lines.map((line) => line.slice(name.length))
-}
-
 function openMeters() {
-  const registry = new Registry()
-  return { registry, meters: createMeters(registry), lines: (name: string) => linesOf(registry, name) }
+  const catalog = new Catalog()
+  const text = new MetricsText(catalog)
+  /** Lines of a metric without their common name. */
+  const lines = async (name: string): Promise<readonly string[]> =>
+    (await text.read('prometheus'))
+      .split('\n')
+      .filter((line) => line.startsWith(name))
+      .map((line) => line.slice(name.length))
+  return { meters: createMeters(catalog), lines }
 }
 
 const answer = { engine: 'gpu', model: 'talker', operation: 'chat', code: 'ok', ms: 3_000, firstTokenMs: 500 } as const

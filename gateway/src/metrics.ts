@@ -1,6 +1,6 @@
-import type { Registry } from '@prometheus-io/client'
 import { isErrorCode } from './errors.ts'
 import { type AnswerMeters, createAnswerMeters } from './metrics/answers.ts'
+import type { Catalog } from './metrics/catalog.ts'
 import { createCounter } from './metrics/counter.ts'
 import { Histogram } from './metrics/histogram.ts'
 
@@ -34,20 +34,18 @@ export interface Meters extends AnswerMeters {
 const secondsBounds = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900]
 
 /** Makes every metric that is counted. No label holds what a caller chose: see docs/metrics.md. */
-export function createMeters(registry: Registry): Meters {
-  return { ...createRequestMeters(registry), ...createRoadMeters(registry), ...createAnswerMeters(registry) }
+export function createMeters(catalog: Catalog): Meters {
+  return { ...createRequestMeters(catalog), ...createRoadMeters(catalog), ...createAnswerMeters(catalog) }
 }
 
-function createRequestMeters(registry: Registry) {
+function createRequestMeters(catalog: Catalog) {
   const labelNames = ['route', 'status', 'code'] as const
-  const requests = createCounter(registry, 'hearth_requests_total', 'Requests by how they ended.', labelNames)
-  const aborts = createCounter(
-    registry,
-    'hearth_aborts_total',
-    'Answers and requests that were cut before their end.',
-    ['side', 'reason'],
-  )
-  const seconds = new Histogram(registry, {
+  const requests = createCounter(catalog, 'hearth_requests_total', 'Requests by how they ended.', labelNames)
+  const aborts = createCounter(catalog, 'hearth_aborts_total', 'Answers and requests that were cut before their end.', [
+    'side',
+    'reason',
+  ])
+  const seconds = new Histogram(catalog, {
     name: 'hearth_request_seconds',
     help: 'Whole requests.',
     labelNames: ['route'],
@@ -61,34 +59,34 @@ function createRequestMeters(registry: Registry) {
       if (aborted !== undefined) abort(aborted)
     },
     abort,
-    connectionShed: createShedMeter(registry),
+    connectionShed: createShedMeter(catalog),
   }
 }
 
-function createShedMeter(registry: Registry): Meters['connectionShed'] {
+function createShedMeter(catalog: Catalog): Meters['connectionShed'] {
   const help = 'Connections of callers closed for want of places.'
-  const shed = createCounter(registry, 'hearth_connections_shed_total', help, ['why'])
+  const shed = createCounter(catalog, 'hearth_connections_shed_total', help, ['why'])
   return (why) => shed.add({ why })
 }
 
-function createRoadMeters(registry: Registry) {
-  const dials = createCounter(registry, 'hearth_connect_attempts_total', 'Dials by how they ended.', [
+function createRoadMeters(catalog: Catalog) {
+  const dials = createCounter(catalog, 'hearth_connect_attempts_total', 'Dials by how they ended.', [
     'engine',
     'result',
   ])
-  const retries = createCounter(registry, 'hearth_retries_total', 'Tries again of what was never sent.', [
+  const retries = createCounter(catalog, 'hearth_retries_total', 'Tries again of what was never sent.', [
     'engine',
     'why',
   ])
   const labelNames = ['engine'] as const
   const bounds = secondsBounds
-  const waits = new Histogram(registry, {
+  const waits = new Histogram(catalog, {
     name: 'hearth_queue_seconds',
     help: 'In the line to an engine, with or without a turn at its end; 0 also for who found it full.',
     labelNames,
     bounds: [0.001, ...bounds],
   })
-  const firstBytes = new Histogram(registry, {
+  const firstBytes = new Histogram(catalog, {
     name: 'hearth_first_byte_seconds',
     help: 'From dispatch to the first byte of the answer.',
     labelNames,

@@ -21,8 +21,9 @@ import {
 
 const help = `npm test [-- --quick] [-- --only STAGE[,STAGE]]
 
-Stages, in order: check, go, unit, build, wire, chain, page, hostile, sabotage, mutants, bundle, mesh, race, setup, log.
+Stages, in order: check, go, unit, build, wire, chain, page, clients, hostile, sabotage, mutants, bundle, mesh, race, setup, log.
 --quick leaves out:
+  clients the two openai packages and the AI SDK through the gateway, half a minute; npm run test:clients has more of them
   hostile the long attacks on the edge: thousands of broken requests and answers, floods, slow callers,
           and five servers of other people (half a minute the first time) that say what the gateway sent them
   sabotage the controls of the edge taken away one by one: the tests that guard them must turn red
@@ -57,7 +58,7 @@ function stages(logs: LogFindings): readonly Stage[] {
         nodeTests(
           files(
             ['gateway/{src,dev,test,lab}/**/*.test.{ts,mjs}', 'client-web/{src,.}/**/*.test.ts'],
-            /\.(wire|chain|mesh|hostile|e2e)\.test\.|node_modules/,
+            /\.(wire|chain|client|mesh|hostile|e2e)\.test\.|node_modules/,
           ),
         ),
     },
@@ -65,6 +66,7 @@ function stages(logs: LogFindings): readonly Stage[] {
     { name: 'wire', run: () => nodeTests(files(wireTests), { HEARTH_TEST_ENTRY: source }) },
     { name: 'chain', run: () => nodeTests(files(chainTests), { HEARTH_TEST_ENTRY: source }, 1) },
     { name: 'page', run: () => nodeTests(files(['client-web/e2e/*.e2e.test.ts']), {}, 1) },
+    { name: 'clients', run: clientTests, slow: true },
     { name: 'hostile', run: hostileTests, slow: true },
     { name: 'sabotage', run: sabotage, slow: true, isBroken: true },
     { name: 'mutants', run: mutants, slow: true, isBroken: true },
@@ -94,7 +96,25 @@ async function hostileTests(): Promise<Tally> {
     if (problem === undefined) env[`HEARTH_${name.toUpperCase()}`] = requirePart(readParts(), name)
     else env[`HEARTH_${name.toUpperCase()}_MISSING`] = problem
   }
+  const { tally, problem } = await tryPart('prometheus')
+  tallies.push(tally)
+  if (problem === undefined) {
+    const parts = readParts()
+    env['HEARTH_PROMETHEUS'] = requirePart(parts, 'prometheus')
+    env['HEARTH_PROMTOOL'] = requirePart(parts, 'promtool')
+  } else env['HEARTH_PROMETHEUS_MISSING'] = problem
   return addUp([...tallies, await nodeTests(files(['gateway/test/*.hostile.test.ts']), env, 1)])
+}
+
+/** Real clients. The one in Python is left out, with the reason, where this machine cannot have it. */
+async function clientTests(): Promise<Tally> {
+  const { tally, problem } = await tryPart('openaiPython')
+  const python: Record<string, string> =
+    problem === undefined
+      ? { HEARTH_OPENAIPYTHON: requirePart(readParts(), 'openaiPython') }
+      : { HEARTH_OPENAIPYTHON_MISSING: problem }
+  const clientFiles = files(['gateway/test/clients/*.client.test.ts'])
+  return addUp([tally, await nodeTests(clientFiles, { HEARTH_TEST_ENTRY: source, ...python }, 1)])
 }
 
 /** What needs other people's programs: a headscale, and the Tailscale that some keep beside the gateway. */

@@ -322,3 +322,18 @@ test('what the adapter refuses is a header of the caller; anything else is a fau
     ['RequestError: odd', 'Error: other', 'This instance is shutting down. Try again: another one answers.'],
   )
 })
+
+test('a caller who ends its side while an answer waits to be read has left: the answer ends at once', async () => {
+  /** More than any kernel takes, and not the end of the answer. */
+  const much = Buffer.alloc(64 * 1024 * 1024)
+  const ended = Promise.withResolvers<void>()
+  await using door = await openDoorway((_, outgoing) => {
+    outgoing.once('close', () => ended.resolve())
+    outgoing.write(much)
+  })
+  const client = await door.open()
+  client.socket.pause()
+  await client.write(get)
+  client.finish()
+  await withDeadline(ended.promise, 3_000, 'the answer is given up')
+})

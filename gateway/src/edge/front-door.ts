@@ -48,9 +48,10 @@ export function openFrontDoor(server: Server, listener: Listener, options: Front
     spoilt.add(incoming.socket)
     answer(outgoing, note(refusal, incoming, options))
   }
-  server.on('connection', (socket) =>
-    lingerOnClose(socket, () => spoilt.has(socket) || latest.get(socket)?.req.complete === false),
-  )
+  server.on('connection', (socket) => {
+    lingerOnClose(socket, () => spoilt.has(socket) || latest.get(socket)?.req.complete === false)
+    socket.on('end', () => leaveWithCaller(socket, open.get(socket)))
+  })
   server.on('request', enter)
   server.on('checkExpectation', enter)
   server.on('checkContinue', (incoming, outgoing) => {
@@ -79,6 +80,14 @@ export function openFrontDoor(server: Server, listener: Listener, options: Front
     if (isBusy) endWith(owed, socket)
     else answerBare(socket, note(complaint(error), last?.req.complete === false ? last.req : undefined, options))
   })
+}
+
+/**
+ * A caller who ends its side has left: Node gives no more of an answer then. But it waits until what is written already
+ * is read, which such a caller may never do, and the engine would work on for so long.
+ */
+function leaveWithCaller(socket: Socket, answers: ReadonlySet<ServerResponse> = new Set()): void {
+  if (socket.writableEnded && [...answers].some(({ writableEnded }) => !writableEnded)) socket.destroy()
 }
 
 function keepWhileOpen(open: WeakMap<Duplex, Set<ServerResponse>>, socket: Duplex, outgoing: ServerResponse): void {

@@ -1,4 +1,4 @@
-import type { Registry } from '@prometheus-io/client'
+import type { Catalog } from './catalog.ts'
 import { createCounter } from './counter.ts'
 import { genAiBounds, genAiLabels, type Operation } from './gen-ai.ts'
 import { Histogram } from './histogram.ts'
@@ -32,9 +32,9 @@ export interface AnswerMeters {
   tokenGaps(of: { readonly engine: string; readonly model: string }): (ms: number) => void
 }
 
-export function createAnswerMeters(registry: Registry): AnswerMeters {
-  const volume = createVolumeMeters(registry)
-  const times = createTimeMeters(registry)
+export function createAnswerMeters(catalog: Catalog): AnswerMeters {
+  const volume = createVolumeMeters(catalog)
+  const times = createTimeMeters(catalog)
   return {
     answer: (end) => {
       volume(end)
@@ -50,12 +50,12 @@ export function createAnswerMeters(registry: Registry): AnswerMeters {
 const ofModel = ['engine', 'model'] as const
 
 /** Tokens, bytes and pictures. */
-function createVolumeMeters(registry: Registry): AnswerMeters['answer'] {
+function createVolumeMeters(catalog: Catalog): AnswerMeters['answer'] {
   const names = [...ofModel, 'type', 'source'] as const
-  const tokens = createCounter(registry, 'hearth_tokens_total', 'Tokens by who counted them.', names)
-  const bytes = createCounter(registry, 'hearth_answer_bytes_total', 'Bytes of answers that were passed on.', ofModel)
-  const pictures = createCounter(registry, 'hearth_pictures_total', 'Pictures in requests.', ofModel)
-  const perAnswer = new Histogram(registry, {
+  const tokens = createCounter(catalog, 'hearth_tokens_total', 'Tokens by who counted them.', names)
+  const bytes = createCounter(catalog, 'hearth_answer_bytes_total', 'Bytes of answers that were passed on.', ofModel)
+  const pictures = createCounter(catalog, 'hearth_pictures_total', 'Pictures in requests.', ofModel)
+  const perAnswer = new Histogram(catalog, {
     name: 'hearth_answer_tokens',
     help: 'Tokens of one answer and its prompt.',
     labelNames: [...ofModel, 'operation', 'type'],
@@ -85,16 +85,16 @@ const gapBounds = [
   ...[0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5, 5, 10, 30],
 ]
 
-function createTimeMeters(registry: Registry) {
-  const gaps = new Histogram(registry, {
+function createTimeMeters(catalog: Catalog) {
+  const gaps = new Histogram(catalog, {
     name: 'hearth_inter_token_seconds',
     help: 'Between two tokens of a stream, as they came in; several in one read count as one.',
     labelNames: ofModel,
     bounds: gapBounds,
   })
-  const durations = createDurations(registry)
-  const firsts = createFirstTokens(registry)
-  const perToken = createTimesPerToken(registry)
+  const durations = createDurations(catalog)
+  const firsts = createFirstTokens(catalog)
+  const perToken = createTimesPerToken(catalog)
   const answer = ({ engine, model, operation, code, ms, firstTokenMs, usage }: AnswerEnd) => {
     durations.observe({ engine, model, operation, code }, ms / 1000)
     if (firstTokenMs === undefined) return
@@ -105,8 +105,8 @@ function createTimeMeters(registry: Registry) {
   return { gaps, answer }
 }
 
-function createDurations(registry: Registry) {
-  const durations = new Histogram(registry, {
+function createDurations(catalog: Catalog) {
+  const durations = new Histogram(catalog, {
     name: 'hearth_answer_seconds',
     help: 'From the moment when the body of a request was here to the end of its answer.',
     labelNames: [...ofModel, 'operation', 'code'],
@@ -121,8 +121,8 @@ function createDurations(registry: Registry) {
   return durations
 }
 
-function createFirstTokens(registry: Registry) {
-  const firsts = new Histogram(registry, {
+function createFirstTokens(catalog: Catalog) {
+  const firsts = new Histogram(catalog, {
     name: 'hearth_time_to_first_token_seconds',
     help: 'From the moment when the body of a request was here to the first text of its stream.',
     labelNames: [...ofModel, 'operation'],
@@ -137,8 +137,8 @@ function createFirstTokens(registry: Registry) {
   return firsts
 }
 
-function createTimesPerToken(registry: Registry) {
-  const perToken = new Histogram(registry, {
+function createTimesPerToken(catalog: Catalog) {
+  const perToken = new Histogram(catalog, {
     name: 'hearth_time_per_output_token_seconds',
     help: 'Time for each token after the first, of one whole stream.',
     labelNames: [...ofModel, 'operation'],

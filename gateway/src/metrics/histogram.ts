@@ -1,6 +1,5 @@
-import type { Registry } from '@prometheus-io/client'
+import type { Catalog, Line } from './catalog.ts'
 import { type Labels, Series } from './series.ts'
-import { type Line, View } from './view.ts'
 
 /**
  * The values of one series, sorted. A value costs some nanoseconds: one comes for each token, and the histogram of the
@@ -56,11 +55,11 @@ export interface Alias<Name extends string> {
 export class Histogram<Name extends string> {
   readonly #options: HistogramOptions<Name>
   readonly #series: Series<Name, Buckets>
-  readonly #registry: Registry
+  readonly #catalog: Catalog
 
-  constructor(registry: Registry, options: HistogramOptions<Name>) {
+  constructor(catalog: Catalog, options: HistogramOptions<Name>) {
     this.#options = options
-    this.#registry = registry
+    this.#catalog = catalog
     this.#series = new Series(options.labelNames, () => new Buckets(options.bounds))
     this.#show({ ...options, labelsOf: (labels) => labels })
   }
@@ -84,7 +83,7 @@ export class Histogram<Name extends string> {
 
   #show(alias: Alias<Name>): void {
     const { name, help } = alias
-    new View([this.#registry], { name, help, type: 'histogram', read: () => this.#lines(alias) })
+    this.#catalog.add({ name, help, type: 'histogram', read: () => this.#lines(alias) })
   }
 
   *#lines({ name, bounds: shown, labelsOf }: Alias<Name>): Iterable<Line> {

@@ -1,21 +1,21 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { test } from 'node:test'
-import { Registry } from '@prometheus-io/client'
 import { createMeters } from '../metrics.ts'
+import { Catalog } from './catalog.ts'
 import { createCounter } from './counter.ts'
 import { Histogram } from './histogram.ts'
 import { chooseFormat, MetricsText } from './render.ts'
 
-function openRegistry(): Registry {
-  const registry = new Registry()
-  createCounter(registry, 'a_total', 'Counted.', ['l']).add({ l: 'x' })
-  new Histogram(registry, { name: 'b_seconds', help: 'Sorted.', labelNames: [], bounds: [1] }).observe({}, 2)
-  return registry
+function openCatalog(): Catalog {
+  const catalog = new Catalog()
+  createCounter(catalog, 'a_total', 'Counted.', ['l']).add({ l: 'x' })
+  new Histogram(catalog, { name: 'b_seconds', help: 'Sorted.', labelNames: [], bounds: [1] }).observe({}, 2)
+  return catalog
 }
 
 test('both formats name a counter so that its line ends in _total, however often each is asked for', async () => {
-  const text = new MetricsText(openRegistry())
+  const text = new MetricsText(openCatalog())
   for (let turn = 0; turn < 2; turn += 1) {
     equal(
       await text.read('prometheus'),
@@ -58,8 +58,8 @@ test('a scraper gets the format that it weighs more, and the old one where it do
 })
 
 test('scrapes at the same time share one text, and the next one gets a new one', async () => {
-  const registry = openRegistry()
-  const text = new MetricsText(registry)
+  const catalog = openCatalog()
+  const text = new MetricsText(catalog)
   const [one, other] = [text.read('prometheus'), text.read('prometheus')]
   equal(one, other)
   await one
@@ -69,8 +69,8 @@ test('scrapes at the same time share one text, and the next one gets a new one',
 })
 
 test('a scrape of 500 series a metric gives way to other work between two metrics', async (t) => {
-  const registry = new Registry()
-  const meters = createMeters(registry)
+  const catalog = new Catalog()
+  const meters = createMeters(catalog)
   for (let at = 0; at < 600; at += 1) {
     const of = { engine: 'gpu', model: `m${at}` }
     meters.tokenGaps(of)(20)
@@ -79,7 +79,7 @@ test('a scrape of 500 series a metric gives way to other work between two metric
     for (const code of ['ok', 'engine_died'])
       meters.request({ route: `r${at}`, status: 200, code, ms: 1, aborted: 'client_gone' })
   }
-  const text = new MetricsText(registry)
+  const text = new MetricsText(catalog)
   await text.read('prometheus')
   const delays = monitorEventLoopDelay({ resolution: 1 })
   delays.enable()
@@ -100,5 +100,5 @@ test('a scrape of 500 series a metric gives way to other work between two metric
   t.diagnostic(
     `${(length / 1e6).toFixed(1)} MB, ${ms.toFixed(0)} ms, ${((user + system) / 1000).toFixed(0)} ms CPU, ${turns} other turns, longest pause ${(delays.max / 1e6).toFixed(0)} ms`,
   )
-  ok(turns >= registry.getMetricsAsArray().length, `${turns} turns of other work`)
+  ok(turns >= catalog.all.length, `${turns} turns of other work`)
 })

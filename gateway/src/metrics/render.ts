@@ -1,39 +1,23 @@
-import { type MetricType, Registry } from '@prometheus-io/client'
-import { type Line, View } from './view.ts'
+import type { Registry } from '@prometheus-io/client'
+import type { Catalog, Line, Metric } from './catalog.ts'
 
 export type MetricsFormat = 'prometheus' | 'openmetrics'
 
 /** Lines that are written in one go: about a millisecond. */
 const linesAtOnce = 500
 
-interface Snapshot {
-  readonly name: string
-  readonly help: string
-  readonly type: MetricType
-  readonly values: readonly Line[]
-}
+type Write = (metric: Metric, lines: readonly Line[]) => Promise<string>
 
 /**
- * The text of a registry in both formats. After some lines it gives way to other work; who asks while a text is made
- * gets that one.
+ * The text of all metrics in both formats, written by the Prometheus client. After some lines it gives way to other
+ * work; who asks while a text is made gets that one.
  */
 export class MetricsText {
-  readonly #registry: Registry
-  /** Hold nothing: each writes one format. */
-  readonly #writers: Readonly<Record<MetricsFormat, Registry>>
+  readonly #catalog: Catalog
   readonly #running = new Map<MetricsFormat, Promise<string>>()
 
-  constructor(registry: Registry) {
-    this.#registry = registry
-    const { PROMETHEUS_CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE } = Registry
-    this.#writers = {
-      prometheus: new Registry(PROMETHEUS_CONTENT_TYPE),
-      openmetrics: new Registry(OPENMETRICS_CONTENT_TYPE),
-    }
-  }
-
-  contentType(format: MetricsFormat): string {
-    return this.#writers[format].contentType
+  constructor(catalog: Catalog) {
+    this.#catalog = catalog
   }
 
   read(format: MetricsFormat): Promise<string> {
@@ -43,27 +27,42 @@ export class MetricsText {
   }
 
   async #write(format: MetricsFormat): Promise<string> {
+    const write = await openWriter(format)
     const texts: string[] = []
-    for (const { name, type } of this.#registry.getMetricsAsArray()) {
-      const metric = await this.#registry.getSingleMetric<string>(name)?.get()
-      if (metric === undefined) continue
-      // In OpenMetrics a counter is named without the end of its lines. The package would cut it off the metric itself,
-      // and the next text in the old format would lack it.
-      const shown = format === 'openmetrics' && type === 'counter' ? name.replace(/_total$/, '') : name
-      await this.#writeMetric(texts, this.#writers[format], { ...metric, name: shown, type })
+    for (const metric of this.#catalog.all) {
+      const lines = [...metric.read()]
+      for (let at = 0; at === 0 || at < lines.length; at += linesAtOnce) {
+        const text = await write(metric, lines.slice(at, at + linesAtOnce))
+        // HELP and TYPE stand once.
+        texts.push(at === 0 ? text : text.split('\n').slice(2).join('\n'), '\n')
+        await new Promise((resolve) => setImmediate(resolve))
+      }
     }
     if (format === 'openmetrics') texts.push('# EOF\n')
     return texts.join('')
   }
+}
 
-  async #writeMetric(texts: string[], writer: Registry, { name, help, type, values }: Snapshot): Promise<void> {
-    for (let at = 0; at === 0 || at < values.length; at += linesAtOnce) {
-      const part = values.slice(at, at + linesAtOnce)
-      const text = await writer.getMetricsAsString(new View([], { name, help, type, read: () => part }))
-      // HELP and TYPE stand once.
-      texts.push(at === 0 ? text : text.split('\n').slice(2).join('\n'), '\n')
-      await new Promise((resolve) => setImmediate(resolve))
-    }
+export const contentTypes: Readonly<Record<MetricsFormat, Registry['contentType']>> = {
+  prometheus: 'text/plain; version=0.0.4; charset=utf-8',
+  openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
+}
+
+/**
+ * The package is loaded by the first question: it brings node:cluster and others, 10 to 20 ms of CPU and 2 MiB for a
+ * process that is started while somebody waits, and that may never be asked.
+ */
+async function openWriter(format: MetricsFormat): Promise<Write> {
+  const { Gauge, Registry } = await import('@prometheus-io/client')
+  const writer = new Registry(contentTypes[format])
+  return async ({ name, help, type }, lines) => {
+    // In OpenMetrics the lines of a counter end in _total and its name does not.
+    const shown = format === 'openmetrics' && type === 'counter' ? name.replace(/_total$/, '') : name
+    const values = [...lines]
+    const get = async () => ({ name: shown, help, type, aggregator: 'omit', collect: () => {}, values }) as const
+    // Whatever it is: the package asks nothing else of a metric than this.
+    const metric = Object.assign(new Gauge<string>({ name: shown, help, registers: [] }), { get })
+    return await writer.getMetricsAsString(metric)
   }
 }
 

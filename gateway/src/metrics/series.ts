@@ -22,8 +22,8 @@ export class Series<Name extends string, Value> {
   }
 
   /** In the order in which they were first asked for. */
-  entries(): Iterable<{ readonly labels: Labels<Name>; readonly value: Value }> {
-    return this.#all.values()
+  entries(): readonly { readonly labels: Labels<Name>; readonly value: Value }[] {
+    return [...this.#all.values()]
   }
 
   #other(): Value {

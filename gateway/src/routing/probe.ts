@@ -40,16 +40,6 @@ export class Probe {
     this.#options = options
   }
 
-  /** The latest word about the engine, from a question or a request; undefined before the first. */
-  get word(): { readonly ready: boolean; readonly at: number } | undefined {
-    const words = [
-      { ready: true, at: this.#answeredAt },
-      { ready: false, at: this.#failedAt },
-      ...(this.#last === undefined ? [] : [this.#last]),
-    ].filter(({ at }) => Number.isFinite(at))
-    return words.sort((one, other) => other.at - one.at)[0]
-  }
-
   /** A request that was dispatched at `startedAt` got its whole answer. One from before a failure proves nothing after it. */
   answered(startedAt: number): void {
     if (startedAt < this.#failedAt) return

@@ -1,3 +1,5 @@
+import { logPatches } from './log-patches.data.ts'
+
 /** One control of the edge, taken away. */
 export interface Patch {
   readonly name: string
@@ -23,6 +25,7 @@ const read = 'gateway/src/body/read.test.ts'
 const bodyWire = 'gateway/test/body.wire.test.ts'
 const edgeWire = 'gateway/test/edge.wire.test.ts'
 const headers = 'gateway/src/upstream/headers.test.ts'
+const realClients = 'gateway/test/clients/scripted.client.test.ts'
 
 /** Each takes away one control; a suite that stays green with one of them proves nothing about it. */
 export const patches: readonly Patch[] = [
@@ -267,6 +270,62 @@ export const patches: readonly Patch[] = [
     seenBy: { file: 'gateway/test/routes.wire.test.ts', test: 'a model that the key may not use does not exist' },
   },
   {
+    name: 'the line counts for the whole deadline',
+    row: 'R35',
+    file: 'gateway/src/routes/inference.ts',
+    was: '  request.deadline.pause()\n',
+    text: '',
+    seenBy: { file: 'gateway/test/deadlines.wire.test.ts', test: 'counts for none of the four time limits' },
+  },
+  {
+    name: 'a whole deadline that stands still goes on',
+    row: 'R35',
+    file: 'gateway/src/edge/whole-deadline.ts',
+    was: '    this.#spent = standStill(this.#spent, now)\n',
+    text: '',
+    seenBy: { file: 'gateway/src/edge/whole-deadline.test.ts', test: 'while it stands still' },
+  },
+  {
+    name: 'the time limits of a model win over those of a key',
+    row: 'R35',
+    file: 'gateway/src/routing/timeouts.ts',
+    was: '{ ...section, ...model, ...key }',
+    text: '{ ...section, ...key, ...model }',
+    seenBy: { file: 'gateway/src/routing/timeouts.test.ts', test: 'each time limit is the key' },
+  },
+  {
+    name: "undici's 300 s without a word are back",
+    row: 'R35',
+    file: 'gateway/src/upstream/transport.ts',
+    was: '      bodyTimeout: 0,\n',
+    text: '',
+    seenBy: { file: 'gateway/test/default-clocks.wire.test.ts', test: 'no default cuts' },
+  },
+  {
+    name: "Node's 300 s for a request are back",
+    row: 'R35',
+    file: 'gateway/src/main.ts',
+    was: 'requestTimeout: 0,',
+    text: 'requestTimeout: 300_000,',
+    seenBy: { file: 'gateway/test/default-clocks.wire.test.ts', test: 'no default cuts' },
+  },
+  {
+    name: 'unknown settings of a key pass',
+    row: 'R16',
+    file: 'gateway/src/keys/keys-file.ts',
+    was: 'const heartbeatSchema = z.strictObject({',
+    text: 'const heartbeatSchema = z.object({',
+    seenBy: { file: 'gateway/src/keys/keys-file.test.ts', test: 'a setting that nobody knows is refused' },
+  },
+  {
+    name: 'a list of models tells what an engine calls them',
+    row: 'R60',
+    file: 'gateway/src/routes/models.ts',
+    was: "    owned_by: 'hearth',",
+    text: "    owned_by: 'hearth',\n    root: model.served,",
+    seenBy: { file: 'gateway/test/models.wire.test.ts', test: 'no answer, header or description holds' },
+  },
+  {
     name: 'callers share what the engine remembers',
     row: 'R18',
     file: 'gateway/src/body/fields.ts',
@@ -294,122 +353,28 @@ export const patches: readonly Patch[] = [
     },
   },
   {
-    name: 'the log tells why an engine stopped in its own words',
-    row: 'R58',
-    file: 'gateway/src/routes/request-notes.ts',
-    was: 'finishReason: reasonOf(finishReason)',
-    text: 'finishReason',
-    seenBy: { file: 'gateway/src/routes/request-notes.test.ts', test: 'a reason that no engine is known to give' },
-  },
-  {
-    name: 'the log tells the path of no route as it was asked',
-    row: 'R58',
-    file: 'gateway/src/edge/shown-path.ts',
-    was: "words.has(part) ? part : '*'",
-    text: 'part',
-    seenBy: {
-      file: 'gateway/src/edge/shown-path.test.ts',
-      test: 'a path that leads nowhere is shown by the words of ours',
-    },
-  },
-  {
-    name: 'the log tells a query',
-    row: 'R58',
-    file: 'gateway/src/edge/shown-path.ts',
-    was: 'query < 0 ? target : target.slice(0, query)',
-    text: "query < 0 ? target : target.replace('?', '/')",
-    seenBy: {
-      file: 'gateway/src/edge/shown-path.test.ts',
-      test: 'a path that leads nowhere is shown by the words of ours',
-    },
-  },
-  {
-    name: 'the log tells a client as it calls itself',
-    row: 'R58',
-    file: 'gateway/src/log/client.ts',
-    was: "return 'other'",
-    text: 'return userAgent',
-    seenBy: { file: 'gateway/src/log/client.test.ts', test: 'nothing of another text' },
-  },
-  {
-    name: 'the log tells what an engine says of its failure',
-    row: 'R58',
-    file: 'gateway/src/upstream/engine-error.ts',
-    was: 'detail: detail + hints',
-    text: 'detail: detail + said?.message',
-    seenBy: {
-      file: 'gateway/src/upstream/engine-error.test.ts',
-      test: 'of a failure inside, the words reach neither the caller nor the log',
-    },
-  },
-  {
-    name: 'the log tells a key that stands in a text',
-    row: 'R58',
-    file: 'gateway/src/log/bounds.ts',
-    was: "cut.replace(keyText, 'hk_…')",
-    text: 'cut',
-    seenBy: { file: 'gateway/src/log.test.ts', test: 'a key is told by its form wherever it stands' },
-  },
-  {
-    name: 'the log tells the input that V8 quotes',
-    row: 'R58',
+    name: 'clients are not told to leave a broken answer alone',
+    row: 'R39',
     file: 'gateway/src/errors.ts',
-    was: 'if (message.endsWith(noJson))',
-    text: 'if (message === noJson)',
-    seenBy: { file: 'gateway/src/errors.test.ts', test: 'an error that quotes its input is told without it' },
+    was: "else if (row.status >= 500 || row.status === 408) headers['x-should-retry'] = 'false'",
+    text: '',
+    seenBy: { file: realClients, test: 'openai (npm): the engine dies before it answers (502)' },
   },
   {
-    name: 'a text of the log is measured in characters',
-    row: 'R59',
-    file: 'gateway/src/log/bounds.ts',
-    was: 'if (bytes.length <= textBytesMax) return text',
-    text: 'if (text.length <= textBytesMax) return text',
-    seenBy: { file: 'gateway/src/log.test.ts', test: 'numbers are cut to thousandths, and texts to 2 KiB' },
+    name: 'clients are not told when to come back',
+    row: 'R39',
+    file: 'gateway/src/errors.ts',
+    was: "headers['retry-after'] = String(row.retryAfterS)",
+    text: "headers['retry-after'] = ''",
+    seenBy: { file: realClients, test: 'openai (npm): a full line (429), tried again by the client itself' },
   },
   {
-    name: 'the log moves the cursor of a terminal',
-    row: 'R59',
-    file: 'gateway/src/log/bounds.ts',
-    was: 'text.replace(unseen, (char)',
-    text: 'text.replace(/\\u2028/g, (char)',
-    seenBy: { file: 'gateway/src/log.test.ts', test: 'no form lets through what moves a cursor' },
+    name: 'clients are not told which field is wrong',
+    row: 'R60',
+    file: 'gateway/src/errors.ts',
+    was: 'param: error.param ?? null',
+    text: 'param: null',
+    seenBy: { file: realClients, test: 'openai (npm): a bad field (400, with its name)' },
   },
-  {
-    name: 'a traceparent of zeros is gone on with',
-    row: 'R59',
-    file: 'gateway/src/edge/trace.ts',
-    was: 'nothing.test(traceId) || nothing.test(parentId)',
-    text: "traceId === ''",
-    seenBy: {
-      file: 'gateway/src/edge/trace.test.ts',
-      test: 'a traceparent that is not letter by letter valid is none',
-    },
-  },
-  {
-    name: 'a tracestate reaches the engine as it came',
-    row: 'R59',
-    file: 'gateway/src/edge/trace.ts',
-    was: "present.every((member) => stateMember.test(member)) ? present.join(',') : undefined",
-    text: 'text',
-    seenBy: { file: 'gateway/src/edge/trace.test.ts', test: 'a tracestate passes whole or not at all' },
-  },
-  {
-    name: 'a stream that was cut is no failure in the log',
-    row: 'R58',
-    file: 'gateway/src/edge/lifecycle.ts',
-    was: 'isErrorCode(outcome) ? new HearthError(outcome).status : status',
-    text: 'isErrorCode(outcome) ? status : status',
-    seenBy: { file: 'gateway/src/edge/lifecycle-requests.test.ts', test: 'a failure of ours is a warning' },
-  },
-  {
-    name: 'a request that the door refuses leaves no record',
-    row: 'R58',
-    file: 'gateway/src/edge/front-door.ts',
-    was: "logRequest(log, 'INFO', exchange, { requestId, outcome: code, bytesOut, detail })",
-    text: 'void [exchange, detail, log]',
-    seenBy: {
-      file: 'gateway/src/edge/front-door.test.ts',
-      test: 'a head that is refused reaches no app, gets the one error shape and one record',
-    },
-  },
+  ...logPatches,
 ]
