@@ -3,6 +3,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { sweepTemporary, writeAtomically } from './setup/artifact.mjs'
+import { clients, openaiPython } from './setup/clients.mjs'
 import { checkDisk } from './setup/disk.mjs'
 import { downloadTarball, downloadWheel } from './setup/download.mjs'
 import { go } from './setup/go.mjs'
@@ -22,7 +23,19 @@ import { explainFailure, SetupError } from './setup/setup-error.mjs'
 const ordinaryParts = { packages, node, go, traefik, engine, model, page }
 
 /** What only some tests talk to; it is made ready when it is named. @type {Record<string, import('./setup/part.mjs').Part>} */
-const allParts = { ...ordinaryParts, headscale, stock, nginx, haproxy, apache, caddy, uvicorn, prometheus }
+const allParts = {
+  ...ordinaryParts,
+  headscale,
+  stock,
+  nginx,
+  haproxy,
+  apache,
+  caddy,
+  uvicorn,
+  openaiPython,
+  clients,
+  prometheus,
+}
 
 const providesMax = 3
 

@@ -170,7 +170,8 @@ function writeError(thrown: unknown, c: AppContext, log: Log): Response {
     detail: error.detail ?? (error.cause === undefined ? undefined : describe(error.cause)),
   }
   Object.assign(request.log, { outcome: error.code, detail: fields.detail, fix: fixOf(error.code) })
-  if (error.code === 'internal_error') log('ERROR', 'internal error', { requestId: request.id, ...fields })
+  if (error.code === 'internal_error')
+    log('ERROR', 'internal error', { requestId: request.id, ...fields }, { trace: request.trace })
   const { outgoing, incoming } = c.env
   if (request.stream?.begunEarly === true && !outgoing.destroyed && error.code !== 'client_gone') {
     outgoing.end(errorEvent(error))
@@ -182,7 +183,9 @@ function writeError(thrown: unknown, c: AppContext, log: Log): Response {
   }
   // What is left of the body is not read: the connection cannot be used again.
   if (!incoming.complete) request.headers['connection'] = 'close'
-  return new Response(errorBody(error), {
+  const body = errorBody(error)
+  request.log.bytesOut = Buffer.byteLength(body)
+  return new Response(body, {
     status: error.status,
     headers: { ...request.headers, ...timingHeaders(request.timing), ...errorHeaders(error) },
   })

@@ -138,3 +138,18 @@ test('describe() tells the whole chain of causes in one line', () => {
   const error = new Error('outer', { cause: new TypeError('inner', { cause: 'the root' }) })
   equal(describe(error), 'Error: outer ← TypeError: inner ← the root')
 })
+
+test('an error that quotes its input is told without it', () => {
+  for (const text of ['secret', '{"a":secret-of-somebody-that-is-long-enough-to-be-cut}', '"secret\n"']) {
+    let thrown: unknown
+    try {
+      JSON.parse(text)
+    } catch (error) {
+      thrown = error
+    }
+    equal(describe(new Error('outer', { cause: thrown })).includes('secre'), false)
+    match(describe(thrown), /^SyntaxError: /)
+  }
+  const refused = new TypeError("The argument 'path' must be a string. Received 'secret'")
+  equal(describe(refused), "TypeError: The argument 'path' must be a string")
+})

@@ -13,7 +13,8 @@ import { openFrontDoor, refuseOdd } from './edge/front-door.ts'
 import { InFlight } from './edge/lifecycle.ts'
 import { type Keyring, openKeyring } from './keys/keyring.ts'
 import { KeysFileError } from './keys/keys-file.ts'
-import { createLog, joinLines, type Log } from './log.ts'
+import { openLog } from './log/stdout.ts'
+import type { Log } from './log.ts'
 import { MeshStatus } from './mesh/status.ts'
 import { Catalog } from './metrics/catalog.ts'
 import { registerProcess } from './metrics/process.ts'
@@ -38,13 +39,16 @@ interface Running {
   readonly keyring: Keyring
   readonly inFlight: InFlight
   readonly log: Log
+  /** Goes over to the form of the log that is loaded late. */
+  readonly settleLog: () => Promise<void>
   readonly drainMs: number
 }
 
 function main(): void {
   const problem = process.env['NODE_ENV'] === 'production' ? unsafeNode(process.version) : undefined
   const allowed = process.env['HEARTH_ALLOW_UNSAFE_NODE'] === '1'
-  if (problem !== undefined) openLog('json')('ERROR', 'unsafe node', { problem, allowed })
+  if (problem !== undefined)
+    openLog({ log: 'json', googleProject: undefined }).log('ERROR', 'unsafe node', { problem, allowed })
   if (problem !== undefined && !allowed) {
     process.exitCode = exitConfig
     return
@@ -58,15 +62,9 @@ function main(): void {
   }
 }
 
-function openLog(form: Config['log']): Log {
-  const lines = joinLines((text) => process.stdout.write(text))
-  process.on('exit', lines.flush)
-  return createLog(form, lines.write, () => new Date())
-}
-
 function start(config: Config): Running & { config: Config } {
   setDefaultHighWaterMark(false, socketBytes)
-  const log = openLog(config.log)
+  const { log, settle: settleLog } = openLog(config)
   const keyring = openKeyring({
     path: config.keysFile,
     everyMs: keysEveryMs,
@@ -124,7 +122,7 @@ function start(config: Config): Running & { config: Config } {
   log('INFO', 'limits', { bodyBytesInFlight, bodyBytesPerKey, connectionsMax })
   const admin = createAdmin(catalog)
   const { drainMs } = config.timeouts
-  return { server, admin, status, engines, admission, keyring, inFlight, log, drainMs, config }
+  return { server, admin, status, engines, admission, keyring, inFlight, log, settleLog, drainMs, config }
 }
 
 function listen(running: Running & { config: Config }): void {
@@ -137,6 +135,7 @@ function listen(running: Running & { config: Config }): void {
   server.listen(config.port, config.host, () => {
     const address = server.address()
     log('NOTICE', 'listening', { host: config.host, port: typeof address === 'object' ? address?.port : config.port })
+    void running.settleLog()
   })
   let stopping = false
   const onSignal = (signal: string) => {

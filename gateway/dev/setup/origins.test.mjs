@@ -25,7 +25,7 @@ after(() => rm(folder, { recursive: true, force: true }))
 
 describe('set-up of the servers behind the gateway', () => {
   it('is no part of the ordinary set-up', () => {
-    for (const name of ['nginx', 'haproxy', 'apache', 'caddy', 'uvicorn', 'prometheus'])
+    for (const name of ['nginx', 'haproxy', 'apache', 'caddy', 'uvicorn', 'openaiPython', 'clients', 'prometheus'])
       assert.ok(!partNames.includes(name), name)
   })
 

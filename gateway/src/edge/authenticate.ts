@@ -19,11 +19,11 @@ export function authenticate(keyring: Keyring, wallMs: () => number, now: () => 
     const caller = keyring.identify(bearer.exec(header)?.[1] ?? '', wallMs())
     if (caller === undefined) throw new HearthError('invalid_api_key')
     request.caller = caller
-    request.log['keyId'] = caller.keyId
-    if (caller.timeouts.totalMs !== undefined) request.deadline.setTotal(caller.timeouts.totalMs)
+    request.log.keyId = caller.keyId
     // Of a key that is known alone: how long one was looked for in vain says something about the keys that there are.
     request.timing.authMs = now() - startedAt
     Object.assign(request.headers, timingHeaders(request.timing))
+    if (caller.timeouts.totalMs !== undefined) request.deadline.setTotal(caller.timeouts.totalMs)
     await next()
   })
 }

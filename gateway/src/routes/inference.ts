@@ -6,7 +6,8 @@ import { readBody } from '../body/read.ts'
 import { inTurns, type Turns } from '../body/turns.ts'
 import type { Config, EngineConfig, ModelConfig, Timeouts } from '../config.ts'
 import type { AppContext, RequestState } from '../edge/request.ts'
-import { fixOf, HearthError, toHearthError } from '../errors.ts'
+import { traceparentOf } from '../edge/trace.ts'
+import { HearthError, toHearthError } from '../errors.ts'
 import type { Caller } from '../keys/keyring.ts'
 import type { MeshStatus } from '../mesh/status.ts'
 import type { Meters } from '../metrics.ts'
@@ -19,10 +20,10 @@ import { Heartbeat, heartbeatDefault } from '../upstream/heartbeat.ts'
 import type { RelayOutcome } from '../upstream/relay.ts'
 import type { Shaper } from '../upstream/shaper.ts'
 import { createShaper } from '../upstream/shaping.ts'
-import type { Carried } from '../upstream/tunnels.ts'
 import { checkPictures } from '../vision/pictures.ts'
 import { type Metered, meterAnswer } from './answer-meter.ts'
 import { chooseModel } from './model-choice.ts'
+import { noteAnswer, noteConnection, notePictures, noteWay } from './request-notes.ts'
 
 export interface InferenceDeps {
   readonly config: Pick<Config, 'limits' | 'timeouts' | 'engineApiKey'>
@@ -70,9 +71,11 @@ export function inference(deps: InferenceDeps, kind: BodyKind, path: string) {
       const arrivedAt = deps.now()
       const bytes = await readBody(c.env.incoming, held, readLimits, request.abort.signal)
       request.timing.bodyMs = deps.now() - arrivedAt
-      request.log['bytesIn'] = bytes.length
+      request.log.bytesIn = bytes.length
       const checked = await check(deps, request, kind, bytes)
-      note(request, await meterAnswer(deps, checked, request, () => send(deps, c, checked, path)))
+      const askedAt = deps.now()
+      const outcome = await meterAnswer(deps, checked, request, () => send(deps, c, checked, path))
+      noteAnswer(request, outcome, deps.now() - askedAt)
     } finally {
       held.release()
     }
@@ -100,7 +103,8 @@ async function check(
     throw new HearthError('model_has_no_vision', { param: 'messages' })
   const scannedAt = deps.now()
   timing.scanMs = scannedAt - startedAt
-  await inTurns(checkPictures(bytes, fields.pictures), { turns: deps.turns, signal: abort.signal })
+  const facts = await inTurns(checkPictures(bytes, fields.pictures), { turns: deps.turns, signal: abort.signal })
+  notePictures(request, facts)
   if (fields.pictures.length > 0) timing.pictureMs = deps.now() - scannedAt
   const { id, served = id } = route.model
   const dialect = route.engine.config.kind
@@ -161,7 +165,7 @@ async function attempt(
   const request = c.get('request')
   const { engine } = checked.route
   const lease = await waitForTurn(deps, request, engine)
-  request.log['queueMs'] = lease.queuedMs
+  request.log.queueMs = lease.queuedMs
   const startedAt = deps.now()
   const probe = deps.probes.get(engine.config.name)
   try {
@@ -171,6 +175,8 @@ async function attempt(
       body: checked.body,
       stream: checked.stream,
       requestId: request.id,
+      traceparent: traceparentOf(request.trace),
+      tracestate: request.trace.state,
       engineApiKey: deps.config.engineApiKey,
       response: c.env.outgoing,
       headers: request.headers,
@@ -197,7 +203,10 @@ async function attempt(
   }
 }
 
-/** The line has a limit of its own, queueMs: the clock of the whole request stands still there. */
+/**
+ * The line has a limit of its own, queueMs: the clock of the whole request stands still there. How long a wait was is
+ * known also of those who waited in vain.
+ */
 async function waitForTurn(deps: InferenceDeps, request: RequestState, engine: Engine): Promise<Lease> {
   const startedAt = deps.now()
   const { name } = engine.config
@@ -206,7 +215,6 @@ async function waitForTurn(deps: InferenceDeps, request: RequestState, engine: E
     return await deps.admission.admit(name, request.abort.signal, deps.now)
   } finally {
     request.deadline.resume()
-    // Known also of those who waited in vain.
     request.timing.queueMs = deps.now() - startedAt
     deps.meters.queued(name, request.timing.queueMs)
   }
@@ -217,22 +225,4 @@ function isOfRoad(error: unknown): boolean {
   return (
     !(error instanceof HearthError) || (error.status >= 500 && !['draining', 'deadline_exceeded'].includes(error.code))
   )
-}
-
-function noteConnection(request: RequestState, { reused, tries }: Carried, connectMs: number): void {
-  Object.assign(request.log, { connectMs, reused, ...(tries > 1 ? { connectTries: tries } : {}) })
-}
-
-function noteWay(request: RequestState, { upstream }: Engine): void {
-  const way = upstream.way()
-  if (way !== undefined) Object.assign(request.log, { meshPath: way.path, meshRttMs: way.rttMs })
-}
-
-function note(request: RequestState, outcome: RelayOutcome): void {
-  const { bytesOut, firstByteMs, firstTokenMs, usage, finishReason, error } = outcome
-  const { promptTokens, completionTokens, estimated } = usage
-  const tokens = { promptTokens, completionTokens, tokensEstimated: estimated }
-  Object.assign(request.log, { bytesOut, firstByteMs, ttftMs: firstTokenMs, ...tokens, finishReason })
-  if (error !== undefined)
-    Object.assign(request.log, { outcome: error.code, detail: error.detail, fix: fixOf(error.code) })
 }

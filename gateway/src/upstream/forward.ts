@@ -15,6 +15,9 @@ export interface Attempt {
   readonly body: readonly Buffer[]
   readonly stream: boolean
   readonly requestId: string
+  /** W3C trace context for the engine. */
+  readonly traceparent: string | undefined
+  readonly tracestate: string | undefined
   readonly engineApiKey: string | undefined
   readonly response: ServerResponse
   readonly headers: Readonly<Record<string, string>>
@@ -66,6 +69,8 @@ export function forward(attempt: Attempt): Promise<RelayOutcome> {
   })
   const headers = engineRequestHeaders({
     requestId: attempt.requestId,
+    traceparent: attempt.traceparent,
+    tracestate: attempt.tracestate,
     engineApiKey: attempt.engineApiKey,
     bodyBytes: body.reduce((sum, piece) => sum + piece.length, 0),
     stream,

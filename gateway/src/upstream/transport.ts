@@ -50,7 +50,7 @@ export interface Road {
 /** A probe waits for one verdict about the road, not for its recovery. */
 type ProbeOptions = Dispatcher.RequestOptions & Pick<TunnelDispatch, 'tries'>
 
-/** vLLM and Traefik close an idle connection after 5 s; ours are gone before. */
+/** vLLM and most others close an idle connection after 5 s; ours are gone before. Less patient ones are learned. */
 const keepAliveMs = 4_000
 const answerHeadBytesMax = 32 * 1024
 
@@ -80,6 +80,7 @@ export function createUpstream(engine: EngineConfig, road: Road): Upstream {
     },
     explain: (error, tunnel) => explain(error, tunnel, gate, road),
     onStale: () => road.onRetry('stale'),
+    now: road.now,
   })
   return {
     viaMesh,

@@ -1,5 +1,5 @@
 import { deepEqual, equal } from 'node:assert/strict'
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { afterEach, beforeEach, test } from 'node:test'
 import type { Dispatcher } from 'undici'
@@ -12,6 +12,7 @@ let heard: string[]
 let sockets: Set<Socket>
 let dials: number
 let connections: number
+let clockMs: number
 const pools: Dispatcher[] = []
 
 beforeEach(async () => {
@@ -19,6 +20,7 @@ beforeEach(async () => {
   sockets = new Set()
   dials = 0
   connections = 0
+  clockMs = 0
   server = createServer((request, response) => {
     heard.push(`${request.method} ${request.url}`)
     request.resume().on('end', () => response.end('{}'))
@@ -52,6 +54,7 @@ function poolOver(dial: Connector, stale: () => void = () => {}): Tunnels {
     client: { pipelining: 1 },
     explain: async (error) => error,
     onStale: stale,
+    now: () => clockMs,
   })
   pools.push(pool)
   return pool
@@ -141,6 +144,51 @@ test('a kept connection that broke before a byte went out is replaced, without a
   // In the same turn: the client has not read the end yet and takes the connection for open.
   equal(await ask(pool), 200)
   deepEqual([heard.length, dials, replaced], [2, 2, 1])
+})
+
+test('a request that was sent is never sent again, whatever becomes of its kept connection', async () => {
+  let replaced = 0
+  const pool = poolOver(dialServer, () => {
+    replaced += 1
+  })
+  equal(await ask(pool), 200)
+  await new Promise((resolve) => setImmediate(resolve))
+  server.removeAllListeners('request')
+  server.on('request', (request: IncomingMessage) => {
+    heard.push('cut')
+    request.socket.resetAndDestroy()
+  })
+  equal(typeof (await ask(pool)), 'string')
+  deepEqual([heard, dials, replaced], [['POST /', 'cut'], 1, 0])
+})
+
+test('a connection that is as old as one that the engine closed carries no other request', async () => {
+  const pool = poolOver(dialServer)
+  const askAfter = async (idleMs: number) => {
+    await new Promise((resolve) => setImmediate(resolve))
+    clockMs += idleMs
+    equal(await ask(pool), 200)
+    return dials
+  }
+  equal(await askAfter(0), 1)
+  await new Promise((resolve) => setImmediate(resolve))
+  clockMs += 200
+  for (const socket of sockets) socket.end()
+  await waitUntil(() => sockets.size === 0, 2_000, 'the idle connection is closed')
+  deepEqual([await askAfter(0), await askAfter(100), await askAfter(101)], [2, 2, 3])
+})
+
+test('a connection is used at an age that an older one has outlived', async () => {
+  const pool = poolOver(dialServer)
+  const askAt = async (ms: number) => {
+    await new Promise((resolve) => setImmediate(resolve))
+    clockMs = ms
+    equal(await ask(pool), 200)
+    return dials
+  }
+  equal(await askAt(0), 1)
+  equal(await askAt(1_000), 2, 'nothing is known of an age of one second')
+  equal(await askAt(2_000), 2, 'the first connection has been open for two')
 })
 
 test('destroy() ends every connection and every dial', async () => {

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import { type buildConnector, Client, Dispatcher } from 'undici'
 import type { Tunnel } from '../mesh/answer.ts'
 import type { Connector } from './connector.ts'
+import { IdleLimit } from './idle-limit.ts'
 import type { Opener } from './open.ts'
 
 /** The connection that carries a request, told before its first byte goes out. */
@@ -23,6 +24,8 @@ export interface TunnelsOptions {
   readonly explain: (error: Error, tunnel: Tunnel | undefined) => Promise<Error>
   /** A kept connection was gone before a byte went out; the request goes over another. */
   readonly onStale: () => void
+  /** Monotonic milliseconds. */
+  readonly now: () => number
 }
 
 /** What a request may carry beside undici's own options. */
@@ -37,6 +40,8 @@ export interface TunnelDispatch extends Dispatcher.DispatchOptions {
 interface Kept {
   readonly client: Client
   readonly tunnel: Tunnel | undefined
+  /** When its last answer ended. */
+  idleSince: number
 }
 
 /** The connection ended before the request on it was sent. Its code is none on which undici dials again. */
@@ -57,6 +62,7 @@ export class Tunnels extends Dispatcher {
   /** Last in, first out: the others run into their idle time. */
   readonly #idle: Kept[] = []
   readonly #dialling = new Set<AbortController>()
+  readonly #idleLimit = new IdleLimit()
   #destroyed = false
 
   constructor(options: TunnelsOptions) {
@@ -131,24 +137,42 @@ export class Tunnels extends Dispatcher {
       queueMicrotask(() => (first ? callback(null, socket) : callback(new EndedConnectionError(), null)))
     }
     const client = new Client(this.#options.origin, { ...this.#options.client, connect })
-    const kept = { client, tunnel }
-    const gone = () => {
+    const { now } = this.#options
+    const kept: Kept = { client, tunnel, idleSince: 0 }
+    const gone = (_origin: URL, _clients: readonly object[], error: Error) => {
       this.#all.delete(client)
       const at = this.#idle.indexOf(kept)
       if (at >= 0) this.#idle.splice(at, 1)
+      if (at >= 0) this.#noteIdleEnd(now() - kept.idleSince, error)
       if (client.stats.size === 0) void client.destroy()
     }
     client.on('drain', () => {
-      if (client.stats.connected && client.stats.size === 0) this.#idle.push(kept)
+      if (!client.stats.connected || client.stats.size > 0) return
+      kept.idleSince = now()
+      this.#idle.push(kept)
     })
     client.on('disconnect', gone).on('connectionError', gone)
     this.#all.add(client)
     return kept
   }
 
+  /** What the end of an idle connection says about the patience of the engine. */
+  #noteIdleEnd(idleMs: number, error: Error): void {
+    if (isOfPeer(error)) this.#idleLimit.sawClosed(idleMs, this.#options.now())
+    else this.#idleLimit.sawOpen(idleMs)
+  }
+
   #takeIdle(): Kept | undefined {
+    const now = this.#options.now()
+    const [oldest] = this.#idle
+    if (oldest !== undefined) this.#idleLimit.sawOpen(now - oldest.idleSince)
     for (let kept = this.#idle.pop(); kept !== undefined; kept = this.#idle.pop()) {
-      if (kept.client.stats.connected && !kept.client.destroyed) return kept
+      const { client, idleSince } = kept
+      if (!client.stats.connected || client.destroyed) continue
+      if (this.#idleLimit.allows(now - idleSince, now)) return kept
+      // It and all that are older stay: they show how patient the engine is, until one of the two sides closes them.
+      this.#idle.push(kept)
+      return undefined
     }
     return undefined
   }
@@ -165,6 +189,12 @@ export class Tunnels extends Dispatcher {
     }
     kept.client.dispatch(options, new Exchange(handler, again, (error) => explain(error, tunnel)))
   }
+}
+
+/** Whether the other side ended a connection, and not undici's own clock. */
+function isOfPeer(error: Error): boolean {
+  const code: unknown = Reflect.get(error, 'code')
+  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET'
 }
 
 /** Tells a request that never got a connection; there is no controller to give then. */

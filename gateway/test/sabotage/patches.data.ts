@@ -1,3 +1,6 @@
+import { logPatches } from './log-patches.data.ts'
+import { meteringPatches } from './metering-patches.data.ts'
+
 /** One control of the edge, taken away. */
 export interface Patch {
   readonly name: string
@@ -23,8 +26,7 @@ const read = 'gateway/src/body/read.test.ts'
 const bodyWire = 'gateway/test/body.wire.test.ts'
 const edgeWire = 'gateway/test/edge.wire.test.ts'
 const headers = 'gateway/src/upstream/headers.test.ts'
-const metrics = 'gateway/src/metrics.test.ts'
-const answerMeter = 'gateway/src/routes/answer-meter.test.ts'
+const realClients = 'gateway/test/clients/scripted.client.test.ts'
 
 /** Each takes away one control; a suite that stays green with one of them proves nothing about it. */
 export const patches: readonly Patch[] = [
@@ -269,6 +271,62 @@ export const patches: readonly Patch[] = [
     seenBy: { file: 'gateway/test/routes.wire.test.ts', test: 'a model that the key may not use does not exist' },
   },
   {
+    name: 'the line counts for the whole deadline',
+    row: 'R35',
+    file: 'gateway/src/routes/inference.ts',
+    was: '  request.deadline.pause()\n',
+    text: '',
+    seenBy: { file: 'gateway/test/deadlines.wire.test.ts', test: 'counts for none of the four time limits' },
+  },
+  {
+    name: 'a whole deadline that stands still goes on',
+    row: 'R35',
+    file: 'gateway/src/edge/whole-deadline.ts',
+    was: '    this.#spent = standStill(this.#spent, now)\n',
+    text: '',
+    seenBy: { file: 'gateway/src/edge/whole-deadline.test.ts', test: 'while it stands still' },
+  },
+  {
+    name: 'the time limits of a model win over those of a key',
+    row: 'R35',
+    file: 'gateway/src/routing/timeouts.ts',
+    was: '{ ...section, ...model, ...key }',
+    text: '{ ...section, ...key, ...model }',
+    seenBy: { file: 'gateway/src/routing/timeouts.test.ts', test: 'each time limit is the key' },
+  },
+  {
+    name: "undici's 300 s without a word are back",
+    row: 'R35',
+    file: 'gateway/src/upstream/transport.ts',
+    was: '      bodyTimeout: 0,\n',
+    text: '',
+    seenBy: { file: 'gateway/test/default-clocks.wire.test.ts', test: 'no default cuts' },
+  },
+  {
+    name: "Node's 300 s for a request are back",
+    row: 'R35',
+    file: 'gateway/src/main.ts',
+    was: 'requestTimeout: 0,',
+    text: 'requestTimeout: 300_000,',
+    seenBy: { file: 'gateway/test/default-clocks.wire.test.ts', test: 'no default cuts' },
+  },
+  {
+    name: 'unknown settings of a key pass',
+    row: 'R16',
+    file: 'gateway/src/keys/keys-file.ts',
+    was: 'const heartbeatSchema = z.strictObject({',
+    text: 'const heartbeatSchema = z.object({',
+    seenBy: { file: 'gateway/src/keys/keys-file.test.ts', test: 'a setting that nobody knows is refused' },
+  },
+  {
+    name: 'a list of models tells what an engine calls them',
+    row: 'R60',
+    file: 'gateway/src/routes/models.ts',
+    was: "    owned_by: 'hearth',",
+    text: "    owned_by: 'hearth',\n    root: model.served,",
+    seenBy: { file: 'gateway/test/models.wire.test.ts', test: 'no answer, header or description holds' },
+  },
+  {
     name: 'callers share what the engine remembers',
     row: 'R18',
     file: 'gateway/src/body/fields.ts',
@@ -296,81 +354,29 @@ export const patches: readonly Patch[] = [
     },
   },
   {
-    name: 'codes that nobody knows become series',
-    row: 'R59',
-    file: 'gateway/src/metrics.ts',
-    was: "return code === 'ok' || isErrorCode(code) ? code : 'other'",
-    text: 'return code',
-    seenBy: { file: metrics, test: 'a code that the table of errors does not have is "other"' },
-  },
-  {
-    name: 'series grow without a bound',
-    row: 'R59',
-    file: 'gateway/src/metrics/series.ts',
-    was: 'return this.#all.size < seriesMax ? this.#add(labels) : this.#other()',
-    text: 'return this.#all.size < Infinity ? this.#add(labels) : this.#other()',
-    seenBy: { file: 'gateway/src/metrics/counter.test.ts', test: 'series beyond the bound are counted together' },
-  },
-  {
-    name: 'estimated tokens count as the figure of the engine',
-    row: 'R28',
-    file: 'gateway/src/metrics/answers.ts',
-    was: "source: usage?.estimated === true ? 'estimated' : 'engine'",
-    text: "source: 'engine'",
-    seenBy: {
-      file: metrics,
-      test: 'tokens are counted by type, those of the engine apart from those that were estimated',
-    },
-  },
-  {
-    name: 'answers that were cut count as whole ones',
-    row: 'R36',
-    file: 'gateway/src/metrics/answers.ts',
-    was: "if (code === 'ok' && later > 0)",
-    text: 'if (later > 0)',
-    seenBy: { file: metrics, test: 'the time for a token after the first counts whole streams alone' },
-  },
-  {
-    name: 'what was cut is no abort',
-    row: 'R36',
-    file: 'gateway/src/routes/answer-meter.ts',
-    was: 'if (error !== undefined && !signal.aborted) meters.abort(error.code)',
+    name: 'clients are not told to leave a broken answer alone',
+    row: 'R39',
+    file: 'gateway/src/errors.ts',
+    was: "else if (row.status >= 500 || row.status === 408) headers['x-should-retry'] = 'false'",
     text: '',
-    seenBy: { file: answerMeter, test: 'one that was cut behind its head is metered as far as it came' },
+    seenBy: { file: realClients, test: 'openai (npm): the engine dies before it answers (502)' },
   },
   {
-    name: 'a caller who leaves counts twice',
-    row: 'R37',
-    file: 'gateway/src/routes/answer-meter.ts',
-    was: 'if (error !== undefined && !signal.aborted)',
-    text: 'if (error !== undefined)',
-    seenBy: { file: answerMeter, test: 'one whose caller left is an abort of its request' },
+    name: 'clients are not told when to come back',
+    row: 'R39',
+    file: 'gateway/src/errors.ts',
+    was: "headers['retry-after'] = String(row.retryAfterS)",
+    text: "headers['retry-after'] = ''",
+    seenBy: { file: realClients, test: 'openai (npm): a full line (429), tried again by the client itself' },
   },
   {
-    name: 'a caller who leaves counts as nothing',
-    row: 'R37',
-    file: 'gateway/src/edge/lifecycle.ts',
-    was: '...(signal.aborted ? { aborted: toHearthError(signal.reason).code } : {}),',
-    text: '',
-    seenBy: { file: 'gateway/src/edge/lifecycle-requests.test.ts', test: 'a caller who leaves ends its request' },
-  },
-  {
-    name: 'models are counted by what the caller called them',
-    row: 'R59',
-    file: 'gateway/src/routes/answer-meter.ts',
-    was: 'model: route.model.id,',
-    text: 'model: route.model.aliases[0] ?? route.model.id,',
-    seenBy: { file: answerMeter, test: 'an answer is counted once, by the id of its model' },
-  },
-  {
-    name: 'a refused key is told how long it was looked for',
+    name: 'clients are not told which field is wrong',
     row: 'R60',
-    file: 'gateway/src/edge/authenticate.ts',
-    was: "    if (caller === undefined) throw new HearthError('invalid_api_key')",
-    text: "    request.timing.authMs = now() - startedAt\n    if (caller === undefined) throw new HearthError('invalid_api_key')",
-    seenBy: {
-      file: 'gateway/test/server-timing.wire.test.ts',
-      test: 'tells nobody without a key how long the search for it took',
-    },
+    file: 'gateway/src/errors.ts',
+    was: 'param: error.param ?? null',
+    text: 'param: null',
+    seenBy: { file: realClients, test: 'openai (npm): a bad field (400, with its name)' },
   },
+  ...logPatches,
+  ...meteringPatches,
 ]
