@@ -1,4 +1,6 @@
+import { logPatches } from './log-patches.data.ts'
 import { meteringPatches } from './metering-patches.data.ts'
+import { metricsPatches } from './metrics-patches.data.ts'
 
 /** One control of the edge, taken away. */
 export interface Patch {
@@ -476,5 +478,7 @@ export const patches: readonly Patch[] = [
     text: '    this.#controller?.pause()',
     seenBy: { file: relayEnds, test: 'do not pass while the caller does not read' },
   },
+  ...logPatches,
   ...meteringPatches,
+  ...metricsPatches,
 ]
