@@ -1,4 +1,5 @@
 import { logPatches } from './log-patches.data.ts'
+import { meteringPatches } from './metering-patches.data.ts'
 
 /** One control of the edge, taken away. */
 export interface Patch {
@@ -485,4 +486,5 @@ export const patches: readonly Patch[] = [
     text: '    this.#controller?.pause()',
     seenBy: { file: relayEnds, test: 'do not pass while the caller does not read' },
   },
+  ...meteringPatches,
 ]
