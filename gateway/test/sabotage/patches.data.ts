@@ -1,3 +1,5 @@
+import { faultPatches } from './fault-patches.data.ts'
+
 /** One control of the edge, taken away. */
 export interface Patch {
   readonly name: string
@@ -293,4 +295,5 @@ export const patches: readonly Patch[] = [
       test: 'a HearthError keeps its cause, its detail and its own message apart',
     },
   },
+  ...faultPatches,
 ]
