@@ -20,6 +20,10 @@ const partsSchema = z.object({
   apache: z.string().optional(),
   caddy: z.string().optional(),
   uvicorn: z.string().optional(),
+  openaiPython: z.string().optional(),
+  clients: z.string().optional(),
+  prometheus: z.string().optional(),
+  promtool: z.string().optional(),
 })
 
 /** What set-up has provided: absolute paths. */

@@ -3,6 +3,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { sweepTemporary, writeAtomically } from './setup/artifact.mjs'
+import { clients, openaiPython } from './setup/clients.mjs'
 import { checkDisk } from './setup/disk.mjs'
 import { downloadTarball, downloadWheel } from './setup/download.mjs'
 import { go } from './setup/go.mjs'
@@ -11,7 +12,7 @@ import { headscale, stock } from './setup/lab-peers.mjs'
 import { locate } from './setup/locations.mjs'
 import { withLock } from './setup/lock.mjs'
 import { node } from './setup/node.mjs'
-import { apache, caddy, haproxy, nginx, uvicorn } from './setup/origins.mjs'
+import { apache, caddy, haproxy, nginx, prometheus, uvicorn } from './setup/origins.mjs'
 import { packages } from './setup/packages.mjs'
 import { page } from './setup/page.mjs'
 import { checkPrerequisites } from './setup/prerequisites.mjs'
@@ -22,7 +23,19 @@ import { explainFailure, SetupError } from './setup/setup-error.mjs'
 const ordinaryParts = { packages, node, go, traefik, engine, model, page }
 
 /** What only some tests talk to; it is made ready when it is named. @type {Record<string, import('./setup/part.mjs').Part>} */
-const allParts = { ...ordinaryParts, headscale, stock, nginx, haproxy, apache, caddy, uvicorn }
+const allParts = {
+  ...ordinaryParts,
+  headscale,
+  stock,
+  nginx,
+  haproxy,
+  apache,
+  caddy,
+  uvicorn,
+  openaiPython,
+  clients,
+  prometheus,
+}
 
 const providesMax = 3
 

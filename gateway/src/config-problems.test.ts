@@ -37,6 +37,7 @@ timeouts: { drainMs: 9001, idleMs: 1.5 }
     HEARTH_KEYS_FILE: '',
     HEARTH_MESH_ADDR: '10.0.0.1:7080',
     HEARTH_LOG: 'xml',
+    GOOGLE_CLOUD_PROJECT: 'My Project',
     HEARTH_ENGINE_API_KEY_FILE: '/nowhere/key',
   })
   deepEqual(
@@ -44,9 +45,10 @@ timeouts: { drainMs: 9001, idleMs: 1.5 }
     [
       'PORT: "65536" is not a port (0 to 65535)',
       'HEARTH_KEYS_FILE: not set; wants the keys file (HEARTH_KEYS_FILE=f npx hearth keys create NAME)',
-      'HEARTH_LOG: "xml" is not json or pretty',
       'HEARTH_MESH_ADDR: "10.0.0.1:7080" is not a loopback HOST:PORT, such as 127.0.0.1:7080',
       'HEARTH_ENGINE_API_KEY_FILE: cannot read "/nowhere/key" (ENOENT',
+      'HEARTH_LOG: "xml" is not gcp, json or pretty',
+      'GOOGLE_CLOUD_PROJECT: "My Project" is not the id of a project',
       'engines.0.name: "GPU!"',
       'engines.0.url: "nope"',
       'engines.0.kind: "vlm"',
@@ -253,4 +255,28 @@ test('any document is a configuration or a list of problems, and never another e
     }),
     { numRuns: 300 },
   )
+})
+
+test('each bad time limit of a model, and each bad word about its thinking, is told by field, value and what is wanted', () => {
+  const limits = ['streamFirstByteMs', 'plainFirstByteMs', 'idleMs', 'totalMs']
+  const badMs = [0, -5, 1.5, 2_147_483_648, '300s', null]
+  const cases = [
+    ...limits.flatMap((name) =>
+      badMs.map((bad) => ({ field: `timeouts.${name}`, own: { timeouts: { [name]: bad } }, bad })),
+    ),
+    ...['tag', '', null, true].map((bad) => ({ field: 'reasoning', own: { reasoning: bad }, bad })),
+  ]
+  for (const { field, own, bad } of cases) {
+    const [problem = '', ...more] = problemsOf(
+      `${engine}models: [${JSON.stringify({ id: 'm', engine: 'gpu', ...own })}]`,
+    )
+    deepEqual(more, [], field)
+    ok(problem.startsWith(`models.0.${field}: ${JSON.stringify(bad)}: `), problem)
+    match(problem, /expected|wants/)
+  }
+  deepEqual(problemsOf(`${engine}models: [{ id: m, engine: gpu, timeouts: { queueMs: 5, idle: 1 } }]`), [
+    'models.0.timeouts.queueMs: is not a known key',
+    'models.0.timeouts.idle: is not a known key',
+  ])
+  console.log(`${cases.length} of ${cases.length} bad values are named`)
 })

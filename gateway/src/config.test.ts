@@ -196,6 +196,22 @@ test('a ConfigError counts its problems and lists each on its own line', () => {
   equal(error.message, 'The configuration has 2 problem(s):\n  - one\n  - two')
 })
 
+test('the log is json, on Cloud Run that of Google Cloud, and what HEARTH_LOG says before both', () => {
+  const formOf = (env: Env) => loadConfig(envOf(smallest, env)).log
+  equal(formOf({}), 'json')
+  equal(formOf({ K_SERVICE: 'home-gateway' }), 'gcp')
+  equal(formOf({ CLOUD_RUN_JOB: 'job' }), 'gcp')
+  equal(formOf({ K_SERVICE: 'home-gateway', HEARTH_LOG: 'json' }), 'json')
+  equal(formOf({ HEARTH_LOG: 'gcp' }), 'gcp')
+})
+
+test('traces belong to the project that GOOGLE_CLOUD_PROJECT names, and nobody is asked for another', () => {
+  const projectOf = (env: Env) => loadConfig(envOf(smallest, env)).googleProject
+  equal(projectOf({}), undefined)
+  equal(projectOf({ GOOGLE_CLOUD_PROJECT: 'my-project-1' }), 'my-project-1')
+  equal(projectOf({ GOOGLE_CLOUD_PROJECT: 'example.com:my-project-1' }), 'example.com:my-project-1')
+})
+
 test('a request that may take longer than Cloud Run lets it, its wait included, is a risk that names both fields', () => {
   const risksOf = (more: string) => findRisks(loadConfig(envOf(`${smallest}${more}`)))
   deepEqual(risksOf(''), [])

@@ -30,7 +30,9 @@ export interface Config extends Omit<ConfigFile, 'limits'> {
   /** Where metrics are shown; undefined: nowhere. */
   readonly admin: Address | undefined
   readonly engineApiKey: string | undefined
-  readonly log: 'json' | 'pretty'
+  readonly log: 'gcp' | 'json' | 'pretty'
+  /** The Google Cloud project that traces belong to; undefined: their names say none. */
+  readonly googleProject: string | undefined
 }
 
 export interface Address {
@@ -110,8 +112,6 @@ function readEnv(env: Env, problems: string[]) {
   if (keysFile === undefined) {
     problems.push('HEARTH_KEYS_FILE: not set; wants the keys file (HEARTH_KEYS_FILE=f npx hearth keys create NAME)')
   }
-  const log = trimmed(env['HEARTH_LOG']) ?? 'json'
-  if (log !== 'json' && log !== 'pretty') problems.push(`HEARTH_LOG: "${log}" is not json or pretty`)
   return {
     host: trimmed(env['HEARTH_HOST']) ?? '0.0.0.0',
     port,
@@ -120,8 +120,25 @@ function readEnv(env: Env, problems: string[]) {
     meshStatusUrl: readStatusUrl(env['HEARTH_MESH_STATUS_URL'] ?? 'http://127.0.0.1:7071', problems),
     admin: readAdmin(trimmed(env['HEARTH_ADMIN_ADDR']) ?? '127.0.0.1:8081', problems),
     engineApiKey: readSecret(env, 'HEARTH_ENGINE_API_KEY', problems),
-    log: log === 'pretty' ? ('pretty' as const) : ('json' as const),
+    log: readLogForm(env, problems),
+    googleProject: readProject(env, problems),
   }
+}
+
+/** On Cloud Run, which sets these variables itself, the form is Google Cloud's by default. */
+function readLogForm(env: Env, problems: string[]): Config['log'] {
+  const isOnCloudRun = trimmed(env['K_SERVICE'] ?? env['CLOUD_RUN_JOB']) !== undefined
+  const form = trimmed(env['HEARTH_LOG']) ?? (isOnCloudRun ? 'gcp' : 'json')
+  if (form === 'gcp' || form === 'json' || form === 'pretty') return form
+  problems.push(`HEARTH_LOG: "${form}" is not gcp, json or pretty`)
+  return 'json'
+}
+
+function readProject(env: Env, problems: string[]): string | undefined {
+  const project = trimmed(env['GOOGLE_CLOUD_PROJECT'])
+  if (project === undefined || /^(?:[a-z][a-z\d.-]{0,61}:)?[a-z][a-z\d-]{4,28}[a-z\d]$/.test(project)) return project
+  problems.push(`GOOGLE_CLOUD_PROJECT: ${show(project)} is not the id of a project`)
+  return undefined
 }
 
 function readPort(text: string, problems: string[]): number {

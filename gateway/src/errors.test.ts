@@ -1,4 +1,4 @@
-import { deepEqual, equal, match, notEqual, ok } from 'node:assert/strict'
+import { deepEqual, doesNotMatch, equal, match, notEqual, ok } from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { test } from 'node:test'
@@ -137,4 +137,19 @@ test('isErrorCode() knows the codes of the table and nothing that objects inheri
 test('describe() tells the whole chain of causes in one line', () => {
   const error = new Error('outer', { cause: new TypeError('inner', { cause: 'the root' }) })
   equal(describe(error), 'Error: outer ← TypeError: inner ← the root')
+})
+
+test('an error that quotes its input is told without it', () => {
+  for (const text of ['secret', '{"a":secret-of-somebody-that-is-long-enough-to-be-cut}', '"secret\n"']) {
+    let thrown: unknown
+    try {
+      JSON.parse(text)
+    } catch (error) {
+      thrown = error
+    }
+    doesNotMatch(describe(new Error('outer', { cause: thrown })), /secre/)
+    match(describe(thrown), /^SyntaxError: /)
+  }
+  const refused = new TypeError("The argument 'path' must be a string. Received 'secret'")
+  equal(describe(refused), "TypeError: The argument 'path' must be a string")
 })

@@ -411,9 +411,18 @@ export function errorEvent(error: HearthError): string {
   return `event: error\ndata: ${errorBody(error)}\n\n`
 }
 
+const noJson = ' is not valid JSON'
+
+/** What an error says, without the piece of its input that V8 and Node quote in their messages. */
+export function wordsOf({ message }: Error): string {
+  if (message.endsWith(noJson)) return `${message.slice(0, message.indexOf("', ") + 1)}${noJson}`.trimStart()
+  const received = message.indexOf('. Received ')
+  return received < 0 ? message : message.slice(0, received)
+}
+
 /** A thrown value in one line for the operator, causes included. */
 export function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  const own = `${error.name}: ${error.message}`
+  const own = `${error.name}: ${wordsOf(error)}`
   return error.cause === undefined ? own : `${own} ← ${describe(error.cause)}`
 }

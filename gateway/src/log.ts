@@ -1,36 +1,58 @@
+import { boundFields, boundText } from './log/bounds.ts'
+
 /** Severities as Cloud Logging names them. */
 export type Severity = 'DEBUG' | 'INFO' | 'NOTICE' | 'WARNING' | 'ERROR' | 'CRITICAL'
 
 /** Values a record may carry: numbers, short texts, flags. Never a prompt, a picture, an answer or a key. */
 export type Fields = Readonly<Record<string, string | number | boolean | undefined>>
 
-export type Log = (severity: Severity, message: string, fields?: Fields) => void
-
-const textCharsMax = 2048
-
-/** Writes one record a line. `json` is what Cloud Logging and `jq` read; `pretty` is for a person at a terminal. */
-export function createLog(form: 'json' | 'pretty', write: (line: string) => void, now: () => Date): Log {
-  const render = form === 'json' ? renderJson : renderPretty
-  return (severity, message, fields = {}) => write(`${render(severity, now(), message, fields)}\n`)
+/** One HTTP exchange in Cloud Logging's words. */
+export interface HttpRequest {
+  readonly requestMethod: string | undefined
+  /** A path of ours or the shape of a strange one; never a query. */
+  readonly requestUrl: string | undefined
+  readonly requestSize: string | undefined
+  readonly status: number
+  readonly responseSize: string | undefined
+  /** The kind of client, in our own words. */
+  readonly userAgent: string | undefined
+  /** As `1.234s`. */
+  readonly latency: string
+  readonly protocol: string | undefined
 }
 
-function renderJson(severity: Severity, time: Date, message: string, fields: Fields): string {
-  return JSON.stringify({ severity, time: time.toISOString(), message, ...shorten(fields) })
+/** The trace that a record belongs to. */
+export interface TraceIds {
+  readonly traceId: string
+  readonly spanId: string
+  readonly sampled: boolean
 }
 
-function renderPretty(severity: Severity, time: Date, message: string, fields: Fields): string {
-  const shown = Object.entries(shorten(fields)).map(([name, value]) => `${name}=${JSON.stringify(value)}`)
-  return `${time.toISOString().slice(11, 23)} ${severity.padEnd(7)} ${message} ${shown.join(' ')}`.trimEnd()
+/** What a record says of the request that it is about. */
+export interface LogContext {
+  readonly httpRequest?: HttpRequest
+  readonly trace?: TraceIds
 }
 
-function shorten(fields: Fields): Record<string, string | number | boolean> {
-  const out: Record<string, string | number | boolean> = {}
-  for (const [name, value] of Object.entries(fields)) {
-    if (value === undefined) continue
-    if (typeof value === 'number') out[name] = Math.round(value * 1000) / 1000
-    else out[name] = typeof value === 'string' ? value.slice(0, textCharsMax) : value
-  }
-  return out
+export type Log = (severity: Severity, message: string, fields?: Fields, context?: LogContext) => void
+
+/** One record, its texts within their bounds. */
+export interface LogRecord extends LogContext {
+  readonly severity: Severity
+  readonly time: Date
+  readonly message: string
+  readonly fields: Readonly<Record<string, string | number | boolean>>
+}
+
+/** Writes one record as one line, without its end. */
+export type Render = (record: LogRecord) => string
+
+/** Writes one record a line, in the form of `render`. */
+export function createLog(render: Render, write: (line: string) => void, now: () => Date): Log {
+  return (severity, message, fields = {}, context = {}) =>
+    write(
+      `${render({ ...context, severity, time: now(), message: boundText(message), fields: boundFields(fields) })}\n`,
+    )
 }
 
 /**

@@ -4,7 +4,7 @@ import { setDefaultHighWaterMark } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import { createAdmin } from './admin.ts'
 import { Admission } from './admission.ts'
-import { createApp, registerGauges } from './app.ts'
+import { createApp, createProbes, registerGauges } from './app.ts'
 import { BodyBudget } from './body/budget.ts'
 import { type Address, type Config, ConfigError, findRisks, loadConfig } from './config.ts'
 import { Connections } from './edge/connections.ts'
@@ -13,9 +13,12 @@ import { openFrontDoor, refuseOdd } from './edge/front-door.ts'
 import { InFlight } from './edge/lifecycle.ts'
 import { type Keyring, openKeyring } from './keys/keyring.ts'
 import { KeysFileError } from './keys/keys-file.ts'
-import { createLog, joinLines, type Log } from './log.ts'
+import { openLog } from './log/stdout.ts'
+import type { Log } from './log.ts'
 import { MeshStatus } from './mesh/status.ts'
-import { createMeters, Registry } from './metrics.ts'
+import { Catalog } from './metrics/catalog.ts'
+import { registerProcess } from './metrics/process.ts'
+import { createMeters } from './metrics.ts'
 import { unsafeNode } from './node-floor.ts'
 import { createEngines, type Engines } from './routing/engines.ts'
 
@@ -36,13 +39,16 @@ interface Running {
   readonly keyring: Keyring
   readonly inFlight: InFlight
   readonly log: Log
+  /** Goes over to the form of the log that is loaded late. */
+  readonly settleLog: () => Promise<void>
   readonly drainMs: number
 }
 
 function main(): void {
   const problem = process.env['NODE_ENV'] === 'production' ? unsafeNode(process.version) : undefined
   const allowed = process.env['HEARTH_ALLOW_UNSAFE_NODE'] === '1'
-  if (problem !== undefined) openLog('json')('ERROR', 'unsafe node', { problem, allowed })
+  if (problem !== undefined)
+    openLog({ log: 'json', googleProject: undefined }).log('ERROR', 'unsafe node', { problem, allowed })
   if (problem !== undefined && !allowed) {
     process.exitCode = exitConfig
     return
@@ -56,15 +62,9 @@ function main(): void {
   }
 }
 
-function openLog(form: Config['log']): Log {
-  const lines = joinLines((text) => process.stdout.write(text))
-  process.on('exit', lines.flush)
-  return createLog(form, lines.write, () => new Date())
-}
-
 function start(config: Config): Running & { config: Config } {
   setDefaultHighWaterMark(false, socketBytes)
-  const log = openLog(config.log)
+  const { log, settle: settleLog } = openLog(config)
   const keyring = openKeyring({
     path: config.keysFile,
     everyMs: keysEveryMs,
@@ -75,8 +75,8 @@ function start(config: Config): Running & { config: Config } {
   })
   const inFlight = new InFlight()
   const now = () => performance.now()
-  const registry = new Registry()
-  const meters = createMeters(registry)
+  const catalog = new Catalog()
+  const meters = createMeters(catalog)
   const status = new MeshStatus({ url: config.meshStatusUrl, now })
   const engines = createEngines(config, { status, meters, now })
   const limits = { queueMax: config.limits.queueMax, queueMs: config.timeouts.queueMs }
@@ -84,10 +84,12 @@ function start(config: Config): Running & { config: Config } {
   const { bodyBytesInFlight, bodyBytesPerKey, connectionsMax } = config.limits
   const budget = new BodyBudget({ bytesMax: bodyBytesInFlight, bytesPerHolderMax: bodyBytesPerKey })
   const connections = new Connections({ connectionsMax, meters, log, now })
+  const probes = createProbes(config, engines, now)
   const app = createApp({
     config,
     keyring,
     engines,
+    probes,
     admission,
     budget,
     inFlight,
@@ -114,12 +116,13 @@ function start(config: Config): Running & { config: Config } {
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: 'localhost', errorHandler })
   openFrontDoor(server, listener, door)
   connections.watch(server)
-  registerGauges(registry, { admission, engines, budget, connections })
+  registerGauges(catalog, { admission, engines, probes, budget, inFlight, now, connections })
+  registerProcess(catalog)
   for (const risk of findRisks(config)) log('WARNING', 'config', { problem: risk })
   log('INFO', 'limits', { bodyBytesInFlight, bodyBytesPerKey, connectionsMax })
-  const admin = createAdmin(registry)
+  const admin = createAdmin(catalog)
   const { drainMs } = config.timeouts
-  return { server, admin, status, engines, admission, keyring, inFlight, log, drainMs, config }
+  return { server, admin, status, engines, admission, keyring, inFlight, log, settleLog, drainMs, config }
 }
 
 function listen(running: Running & { config: Config }): void {
@@ -132,6 +135,7 @@ function listen(running: Running & { config: Config }): void {
   server.listen(config.port, config.host, () => {
     const address = server.address()
     log('NOTICE', 'listening', { host: config.host, port: typeof address === 'object' ? address?.port : config.port })
+    void running.settleLog()
   })
   let stopping = false
   const onSignal = (signal: string) => {

@@ -5,7 +5,8 @@ import { type Chain, type ChainEngine, type HopName, startChain } from '../dev/c
 import { readParts, requirePart } from '../dev/parts.ts'
 import { waitUntil } from './deadline.ts'
 import { type EngineProcess, spawnEngine } from './fake-control.ts'
-import { chatPath } from './wire.ts'
+import { keepChainLogs } from './kept-logs.ts'
+import { chatPath, plainPrompt } from './wire.ts'
 
 /** The real chain on loopback; disposing it stops every process and removes its folder. */
 export interface TestChain extends AsyncDisposable {
@@ -79,7 +80,7 @@ export async function startTestChain(
       fetch(chain.gatewayUrl + chatPath, {
         method: 'POST',
         headers: { authorization: `Bearer ${chain.key}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Say something.' }], ...fields }),
+        body: JSON.stringify({ model, messages: [{ role: 'user', content: plainPrompt }], ...fields }),
         ...init,
       }),
     kill: (name) => {
@@ -98,6 +99,7 @@ export async function startTestChain(
     },
     [Symbol.asyncDispose]: async () => {
       await chain.stop()
+      keepChainLogs(stateDir, [chain.key])
       remove()
     },
   }

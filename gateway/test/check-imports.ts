@@ -14,7 +14,17 @@ const layers: readonly (readonly string[])[] = [
   ['mesh'],
 ]
 /** What every layer may import; these import nothing of the layers themselves. */
-const shared = new Set(['errors', 'config', 'config-schema', 'log', 'machine', 'metrics', 'node-floor', 'problems'])
+const shared = new Set([
+  'errors',
+  'config',
+  'config-schema',
+  'log',
+  'machine',
+  'metrics',
+  'node-floor',
+  'problems',
+  'version',
+])
 const specifier =
   /^\s*(?:import|export)\b[^'"]*?from\s*['"]([^'"]+)['"]|^\s*import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm
 

@@ -248,6 +248,6 @@ function overrides(authority: string): Override[] {
 
 /** A record without what differs from one request to the next by nature. */
 function withoutChance(record: LogRecord): Record<string, unknown> {
-  const chance = /^(time|requestId|reused|ms|.*Ms)$/
+  const chance = /^(time|message|httpRequest|requestId|reused|ms|.*Ms|logging\.googleapis\.com\/.*)$/
   return Object.fromEntries(Object.entries(record).filter(([name]) => !chance.test(name)))
 }

@@ -116,7 +116,7 @@ async function throughGateway(origins: readonly Origin[]): Promise<() => Sight> 
   try {
     runs = await runAll(origins, (name) => ({ port: gateway.port, key: gateway.key, model: modelOf(name), silenceMs }))
     await assertNothingLeft(gateway).catch((error) => {
-      const words = gateway.logs().filter(({ message }) => message !== 'request')
+      const words = gateway.logs().filter(({ httpRequest }) => httpRequest === undefined)
       throw new Error(`${error.message} (seed ${seed}, ${gateway.logs().length} records): ${JSON.stringify(words)}`)
     })
   } finally {

@@ -189,6 +189,7 @@ describe('the edge', () => {
       'content-length',
       'content-type',
       'host',
+      'traceparent',
       'x-request-id',
     ])
     assert.equal(headers?.['x-request-id'], response.headers.get('x-request-id'))

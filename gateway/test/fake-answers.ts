@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
+import { plant } from './canaries.ts'
 import type { Capture, Captures } from './fake-captures.ts'
 import { captureOf, eventsOf } from './fake-captures.ts'
 import type { ChatRequest, Limits, Refusal } from './fake-checks.ts'
 import { countPromptTokens, refuseChat, refuseModel, refuseText } from './fake-checks.ts'
+import { chatBody, chatEvents, type Dialect, deathEvents, type Speech } from './fake-dialects.ts'
 import type { Behaviour } from './fake-faults.ts'
 import { errorBody, fillerText, spoil } from './fake-faults.ts'
 import {
@@ -60,13 +62,14 @@ const GETS: Readonly<Record<string, string>> = {
   '/metrics': 'metrics',
 }
 const CHAT = '/v1/chat/completions'
+const DONE = 'data: [DONE]\n\n'
 const WORDS = [
   'Hello',
   ' from',
   ' the',
   ' scripted',
   ' engine',
-  ':',
+  `: ${plant('answer')}`,
   ' Grüße',
   ' 你好',
   ' 🦊',
@@ -79,7 +82,7 @@ const ECHO_TOKEN_BYTES = 4096
 
 /** Composes vLLM's answer to a question, or the one that the behaviour wants. */
 export function answerQuestion(question: Question, behaviour: Behaviour, captures: Captures, limits: Limits): Answer {
-  if (behaviour.error !== undefined) return errorAnswer(behaviour.error)
+  if (behaviour.error !== undefined) return errorAnswer(behaviour.error, dialectOf(behaviour, limits))
   if (behaviour.redirect !== undefined) return redirectAnswer(behaviour.redirect)
   if (behaviour.capture !== undefined) return storedAnswer(captureOf(captures, behaviour.capture))
   if (Object.hasOwn(textRoutes, question.path)) return textRoute(question, behaviour, captures, limits)
@@ -91,6 +94,8 @@ export function answerQuestion(question: Question, behaviour: Behaviour, capture
   if (refusal !== undefined) return refused(refusal, captures)
   const chat = parse(question.text)
   if (chat === undefined) return refused({ capture: 'err-bad-json' }, captures)
+  const dialect = dialectOf(behaviour, limits)
+  if (dialect !== 'vllm') return answerIn(dialect, chat, question, behaviour, captures, limits)
   const refusedChat = refuseChat(chat, limits)
   return refusedChat === undefined
     ? chatAnswer(chat, question, behaviour, captures, limits)
@@ -126,7 +131,8 @@ function textRoute(question: Question, behaviour: Behaviour, captures: Captures,
   if (request.stream !== true) return answerLike(plain, completionBody(request, writing))
   const deathEvent = eventsOf(captureOf(captures, 'engine-dies-midstream')).at(-2)
   const streamed = captureOf(captures, 'chat-stream-nousage')
-  return { ...answerLike(streamed, ''), pieces: spoil(completionEvents(writing), behaviour, `${deathEvent}\n\n`) }
+  const events = completionEvents(request, { ...writing, withUsage: asksForUsage(request) })
+  return { ...answerLike(streamed, ''), pieces: spoil(events, behaviour, [`${deathEvent}\n\n`, DONE]) }
 }
 
 function otherRoute(question: Question, captures: Captures, limits: Limits): Answer {
@@ -160,12 +166,84 @@ function chatAnswer(
   const plan = planTokens(chat, question, behaviour)
   const model = String(chat.model ?? limits.models[0])
   const usage = countPromptTokens(chat)
+  if (needsSpeech(chat, behaviour)) return speak('vllm', chat, plan, behaviour, captures, limits)
   if (!streamed) return plainChat(chat, plan, model, usage, captures)
-  const withUsage = (chat.stream_options as { include_usage?: unknown } | undefined)?.include_usage === true
-  const capture = captureOf(captures, withUsage ? 'chat-stream' : 'chat-stream-nousage')
+  const capture = captureOf(captures, asksForUsage(chat) ? 'chat-stream' : 'chat-stream-nousage')
   const deathEvent = eventsOf(captureOf(captures, 'engine-dies-midstream')).at(-2)
   const events = streamEvents(eventsOf(capture), plan, choicesOf(chat), model, usage)
-  return { ...answerLike(capture, ''), pieces: spoil(events, behaviour, `${deathEvent}\n\n`) }
+  return { ...answerLike(capture, ''), pieces: spoil(events, behaviour, [`${deathEvent}\n\n`, DONE]) }
+}
+
+function dialectOf(behaviour: Behaviour, limits: Limits): Dialect {
+  return behaviour.dialect ?? limits.dialect ?? 'vllm'
+}
+
+function asksForUsage(request: { stream_options?: unknown }): boolean {
+  return (request.stream_options as { include_usage?: unknown } | null | undefined)?.include_usage === true
+}
+
+/** Whether an answer needs what no capture of vLLM has. */
+function needsSpeech(chat: ChatRequest, behaviour: Behaviour): boolean {
+  return behaviour.thoughts !== undefined || behaviour.call !== undefined || chat.logprobs === true || isForced(chat)
+}
+
+function isForced({ tool_choice }: ChatRequest): boolean {
+  return tool_choice === 'required' || (typeof tool_choice === 'object' && tool_choice !== null)
+}
+
+/** The checks that every engine makes, in words of its own. */
+function answerIn(
+  dialect: Dialect,
+  chat: ChatRequest,
+  question: Question,
+  behaviour: Behaviour,
+  captures: Captures,
+  limits: Limits,
+): Answer {
+  const refuse = (message: string) => errorAnswer({ status: 400, body: 'own', message }, dialect)
+  if (!Array.isArray(chat.messages)) return refuse("'messages' is required")
+  const tokens = countPromptTokens(chat)
+  if (tokens > limits.contextTokens) return refuse(overflowWords[dialect](tokens, limits.contextTokens))
+  return speak(dialect, chat, planTokens(chat, question, behaviour), behaviour, captures, limits)
+}
+
+const overflowWords: Readonly<Record<Dialect, (tokens: number, max: number) => string>> = {
+  vllm: (tokens, max) =>
+    `This model's maximum context length is ${max} tokens. However, your prompt contains ${tokens}.`,
+  llamacpp: (tokens, max) =>
+    `request (${tokens} tokens) exceeds the available context size (${max} tokens), try increasing it`,
+  sglang: (tokens, max) =>
+    `Requested token count exceeds the model's maximum context length of ${max} tokens. You requested ${tokens}.`,
+  openai: (tokens, max) =>
+    `This model's maximum context length is ${max} tokens. However, your messages resulted in ${tokens} tokens.`,
+}
+
+function speak(
+  dialect: Dialect,
+  chat: ChatRequest,
+  plan: TokenPlan,
+  behaviour: Behaviour,
+  captures: Captures,
+  limits: Limits,
+): Answer {
+  const tool = Array.isArray(chat.tools) ? String(chat.tools[0]?.function?.name) : 'f'
+  const call = behaviour.call ?? (isForced(chat) ? { name: tool, arguments: ['{', '}'] } : undefined)
+  const speech: Speech = {
+    dialect,
+    model: String(chat.model ?? limits.models[0]),
+    n: choicesOf(chat),
+    prompt: countPromptTokens(chat),
+    thoughts: behaviour.thoughts ?? [],
+    tokens: call !== undefined && behaviour.tokens === undefined ? [] : plan.tokens,
+    call,
+    logprobs: chat.logprobs === true,
+    finish: behaviour.finish ?? (call === undefined ? plan.finish : 'tool_calls'),
+    withUsage: asksForUsage(chat),
+  }
+  if (chat.stream !== true) return answerLike(captureOf(captures, 'chat'), chatBody(speech))
+  const capture = captureOf(captures, 'chat-stream')
+  const death = deathEvents(dialect, 'EngineCore encountered an issue.')
+  return { ...answerLike(capture, ''), pieces: spoil(chatEvents(speech), behaviour, death) }
 }
 
 interface TokenPlan {
@@ -291,8 +369,8 @@ function storedAnswer(capture: Capture): Answer {
   return { status: capture.status, reason: capture.reason, headers: capture.headers, pieces }
 }
 
-function errorAnswer(error: NonNullable<Behaviour['error']>): Answer {
-  const { text, contentType } = errorBody(error)
+function errorAnswer(error: NonNullable<Behaviour['error']>, dialect: Dialect): Answer {
+  const { text, contentType } = errorBody(error, dialect)
   return plainAnswer(error.status, text, [
     ...(contentType === undefined ? [] : [['content-type', contentType] as const]),
     ...(error.headers ?? []),

@@ -1,3 +1,5 @@
+import type { Dialect } from './fake-dialects.ts'
+
 /** The part of a chat request that the scripted engine looks at. */
 export interface ChatRequest {
   model?: unknown
@@ -10,11 +12,15 @@ export interface ChatRequest {
   temperature?: unknown
   top_p?: unknown
   stop?: unknown
+  logprobs?: unknown
+  tools?: unknown
+  tool_choice?: unknown
 }
 
 export interface Limits {
   readonly models: readonly string[]
   readonly contextTokens: number
+  readonly dialect?: Dialect
 }
 
 /** A refusal: the capture that has its shape, and what to put for the captured words. */

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { waitUntil, withDeadline } from './deadline.ts'
+import { dialects, isDialect } from './fake-dialects.ts'
 import type { EngineOptions, FakeEngine } from './fake-engine.ts'
 import type { Behaviour } from './fake-faults.ts'
 import type { Counts, Received } from './fake-ledger.ts'
@@ -85,6 +86,7 @@ export async function runAsProcess(
       'control-port': { type: 'string', default: '0' },
       models: { type: 'string' },
       context: { type: 'string' },
+      dialect: { type: 'string' },
       options: { type: 'string', default: '{}' },
       'exit-with-parent': { type: 'boolean', default: false },
     },
@@ -93,6 +95,10 @@ export async function runAsProcess(
   if (values.port !== undefined) options.port = Number(values.port)
   if (values.models !== undefined) options.models = values.models.split(',')
   if (values.context !== undefined) options.contextTokens = Number(values.context)
+  if (values.dialect !== undefined) {
+    if (!isDialect(values.dialect)) throw new Error(`no dialect "${values.dialect}"; there are ${dialects.join(', ')}`)
+    options.dialect = values.dialect
+  }
   const engine = await start(options)
   const stop = (): void => process.exit(0)
   process.once('SIGTERM', stop)

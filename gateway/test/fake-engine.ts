@@ -1,7 +1,7 @@
 /**
  * A scripted inference engine: vLLM's wire shapes from true captures, faults on command, exact counts.
  * It never imports the code it checks. As a process of its own:
- * `node gateway/test/fake-engine.ts [--port N] [--control-port N] [--models a,b] [--context N] [--exit-with-parent]`.
+ * `node gateway/test/fake-engine.ts [--port N] [--control-port N] [--models a,b] [--context N] [--dialect vllm|llamacpp|sglang|openai] [--exit-with-parent]`.
  */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
@@ -12,10 +12,12 @@ import { type Captures, loadCaptures } from './fake-captures.ts'
 import type { Limits } from './fake-checks.ts'
 import { runAsProcess } from './fake-control.ts'
 import { deliver, deliverRaw, Gone, type Outcome, openWire, type Wire } from './fake-delivery.ts'
+import type { Dialect } from './fake-dialects.ts'
 import type { Behaviour } from './fake-faults.ts'
 import { type Counts, Ledger, type Received } from './fake-ledger.ts'
 
 export type { BodyCount } from './fake-bodies.ts'
+export type { Dialect } from './fake-dialects.ts'
 export type { BadSse, Behaviour, ErrorBody } from './fake-faults.ts'
 export { fillerText } from './fake-faults.ts'
 export type { Counts, Received } from './fake-ledger.ts'
@@ -29,6 +31,8 @@ export interface EngineOptions {
   models?: readonly string[]
   /** Default 4096. */
   contextTokens?: number
+  /** Whose wire shapes it has. Default vLLM's. */
+  dialect?: Dialect
   /** When set, every `/v1/` request without it gets vLLM's 401. */
   apiKey?: string
   /** Idle keep-alive. Default 5000, as vLLM. */
@@ -72,6 +76,8 @@ export async function startEngine(options: EngineOptions = {}): Promise<FakeEngi
   const exchanges = new Set<Promise<void>>()
   const server = openServer(options, ledger)
   server.on('request', (request, response) => {
+    // It came behind a raw answer, of whose end the server does not know: its turn would never come.
+    if (response.socket === null) return void request.socket.destroy()
     const exchange = exchangeOne(request, response, ledger, captures, options).finally(() => exchanges.delete(exchange))
     exchanges.add(exchange)
   })
@@ -134,6 +140,7 @@ async function exchangeOne(
   const limits: Limits = {
     models: options.models ?? ['qwen2.5-vl-tiny'],
     contextTokens: options.contextTokens ?? 4096,
+    ...(options.dialect === undefined ? {} : { dialect: options.dialect }),
   }
   const answer = (text: string | undefined): Answer => {
     const { running } = ledger.counts()

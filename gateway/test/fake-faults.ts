@@ -1,7 +1,8 @@
 import { gzipSync } from 'node:zlib'
+import { type Dialect, errorText, type ScriptedCall } from './fake-dialects.ts'
 
-/** The shapes of error bodies seen in the wild behind one status. */
-export type ErrorBody = 'object' | 'string' | 'detail' | 'text' | 'html' | 'empty'
+/** The shapes of error bodies seen in the wild behind one status; `own` is the one of the dialect. */
+export type ErrorBody = 'object' | 'string' | 'detail' | 'text' | 'html' | 'empty' | 'own'
 
 /** Ways of an event stream to be odd (the first four are legal SSE) or broken. */
 export type BadSse =
@@ -28,6 +29,12 @@ export interface Behaviour {
 
   /** The answer's tokens: so many, or these. Default as `max_tokens` says, at most 16. */
   tokens?: number | string[]
+  /** Whose wire shapes it has. Default the engine's own, and that vLLM's. */
+  dialect?: Dialect
+  /** What it thinks before, in the dialect's field for that. */
+  thoughts?: string[]
+  /** The tool that it calls; left out, one that the request forces is called with `{}`. */
+  call?: ScriptedCall
   /** `finish_reason` instead of vLLM's own. */
   finish?: string
   /** Tokens without end, one each `intervalMs` (default 10). Streams only. */
@@ -74,9 +81,14 @@ const HTML = '<html>\r\n<head><title>Bad Gateway</title></head>\r\n<body><h1>Bad
 const DONE = 'data: [DONE]\n\n'
 
 /** Body and content type of a scripted error. */
-export function errorBody(error: NonNullable<Behaviour['error']>): { text: string; contentType: string | undefined } {
+export function errorBody(
+  error: NonNullable<Behaviour['error']>,
+  dialect: Dialect = 'vllm',
+): { text: string; contentType: string | undefined } {
   const message = error.message ?? `scripted ${error.status}`
   switch (error.body) {
+    case 'own':
+      return { text: errorText(dialect, error.status, message), contentType: 'application/json' }
     case 'object': {
       const type = error.status >= 500 ? 'InternalServerError' : 'BadRequestError'
       return json({ error: { message, type, param: null, code: error.status } })
@@ -95,12 +107,11 @@ export function errorBody(error: NonNullable<Behaviour['error']>): { text: strin
 }
 
 /** The events of a stream as the behaviour spoils them; each item is one write. */
-export function* spoil(events: Iterable<string>, behaviour: Behaviour, deathEvent: string): Generator<Buffer> {
+export function* spoil(events: Iterable<string>, behaviour: Behaviour, death: readonly string[]): Generator<Buffer> {
   let sent = 0
   for (const event of events) {
     if (behaviour.dies?.afterEvents === sent) {
-      yield Buffer.from(deathEvent)
-      yield Buffer.from(DONE)
+      yield* death.map((event) => Buffer.from(event))
       return
     }
     if (event === DONE && behaviour.noDone) return

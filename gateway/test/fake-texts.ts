@@ -46,17 +46,32 @@ export function completionBody(request: TextRequest, { tokens, finish, model, n 
   })
 }
 
-/** The events of the same as a stream, one token each. */
-export function* completionEvents({ tokens, finish, model }: Writing): Generator<string> {
+/** The events of the same as a stream, one token of each choice after the other. */
+export function* completionEvents(
+  request: TextRequest,
+  { tokens, finish, model, n, withUsage }: Writing & { readonly withUsage: boolean },
+): Generator<string> {
   const head = { ...headOf('cmpl', model), object: 'text_completion' }
-  const event = (text: string, reason: string | null) =>
-    `data: ${JSON.stringify({ ...head, choices: [choiceOf(0, text, reason)], usage: null })}\n\n`
+  const texts = listOf(request.prompt)
+  const each = (text: string, reason: string | null): string[] =>
+    Array.from({ length: texts.length * n }, (_, index) => {
+      const chunk = { ...head, choices: [choiceOf(index, text, reason)], usage: null }
+      return `data: ${JSON.stringify(chunk)}\n\n`
+    })
+  let count = 0
   let held: string | undefined
   for (const token of tokens) {
-    if (held !== undefined) yield event(held, null)
+    if (held !== undefined) yield* each(held, null)
     held = token
+    count += 1
   }
-  yield event(held ?? '', finish)
+  yield* each(held ?? '', finish)
+  if (withUsage) {
+    const prompt_tokens = texts.join(' ').split(/\s+/).length
+    const completion_tokens = count * texts.length * n
+    const usage = { prompt_tokens, total_tokens: prompt_tokens + completion_tokens, completion_tokens }
+    yield `data: ${JSON.stringify({ ...head, choices: [], usage })}\n\n`
+  }
   yield 'data: [DONE]\n\n'
 }
 

@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { withDeadline } from './deadline.ts'
+import { keepLogs } from './kept-logs.ts'
 import { swapArgs, swapVariable } from './mutation/swap.ts'
 
 /** One line of the gateway's log. */
@@ -141,6 +142,7 @@ async function startIn(folder: string, options: GatewayOptions): Promise<Gateway
   })
   const [program = process.execPath, ...args] = [...(options.wrapper ?? []), process.execPath, ...swapArgs(), entry]
   const child = spawn(program, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  if (options.entry === undefined) keepLogs(child, env, Object.values(keys))
   const output = readOutput(child)
   const ending = watchEnd(child)
   try {
@@ -241,11 +243,18 @@ async function listeningPort(
   const early = exited.then((exit) => {
     throw new Error(`it ended with code ${exit.code}, signal ${exit.signal} before it listened`)
   })
-  const listening = output.firstRecord(({ message }) => message === 'listening')
+  const listening = output.firstRecord((record) => record['message'] === 'listening' || prettyPort.test(textOf(record)))
   const record = await withDeadline(Promise.race([listening, early]), readyMs, 'it says "listening"')
-  const { port } = record
+  const port = record['port'] ?? Number(prettyPort.exec(textOf(record))?.[1])
   if (typeof port !== 'number') throw new Error(`its "listening" record has no port: ${JSON.stringify(record)}`)
   return port
+}
+
+/** What a gateway with a log for people says when it listens. */
+const prettyPort = / NOTICE +listening .*\bport=(\d+)/
+
+function textOf({ text }: LogRecord): string {
+  return typeof text === 'string' ? text : ''
 }
 
 function parseRecord(line: string): LogRecord {

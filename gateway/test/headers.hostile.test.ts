@@ -20,6 +20,7 @@ const toEngine = [
     'content-length',
     'content-type',
     'host',
+    'traceparent',
     'x-request-id',
   ],
 ]

@@ -7,7 +7,7 @@ import { openTo } from '../src/edge/cors.ts'
 import { type FrontDoorOptions, openFrontDoor, refuseOdd } from '../src/edge/front-door.ts'
 import type { AppEnv } from '../src/edge/request.ts'
 import { HearthError } from '../src/errors.ts'
-import type { Fields, Severity } from '../src/log.ts'
+import type { Fields, LogContext, Severity } from '../src/log.ts'
 import type { Meters } from '../src/metrics.ts'
 import { withDeadline } from './deadline.ts'
 import { openRaw, type RawClient } from './raw-client.ts'
@@ -17,6 +17,8 @@ type Metered = Parameters<Meters['request']>[0]
 /** What a piece of the edge wrote down. */
 export interface Notes {
   readonly records: (Fields & { readonly severity: Severity; readonly message: string })[]
+  /** What each record says of its request. */
+  readonly contexts: LogContext[]
   readonly metered: Metered[]
   readonly options: FrontDoorOptions
   /** Resolves with the record of that number, counted from 1. */
@@ -48,12 +50,14 @@ const waitMs = 3_000
 /** Options of a front door that keep what it tells. */
 export function takeNotes(origins: readonly string[] = []): Notes {
   const records: Notes['records'] = []
+  const contexts: LogContext[] = []
   const metered: Metered[] = []
   let ids = 0
   let heard = Promise.withResolvers<void>()
   const options: FrontDoorOptions = {
-    log: (severity, message, fields = {}) => {
-      records.push({ ...fields, severity, message })
+    log: (severity, message, fields = {}, context = {}) => {
+      records.push({ ...present(fields), severity, message })
+      contexts.push(context)
       heard.resolve()
       heard = Promise.withResolvers<void>()
     },
@@ -71,7 +75,11 @@ export function takeNotes(origins: readonly string[] = []): Notes {
       await withDeadline(heard.promise, waitMs, `record ${number}; there are ${records.length}`)
     }
   }
-  return { records, metered, options, record }
+  return { records, contexts, metered, options, record }
+}
+
+function present(fields: Fields): Fields {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 }
 
 /** Opens the front door of this process before `listener`. */
@@ -128,7 +136,7 @@ export async function openApp(
   app.onError((error, c) => {
     const code = error instanceof HearthError ? error.code : String(error)
     const request = c.get('request')
-    request.log['outcome'] = code
+    request.log.outcome = code
     const status = error instanceof HearthError ? error.status : 500
     return new Response(JSON.stringify({ error: { code, message: error.message } }), {
       status,

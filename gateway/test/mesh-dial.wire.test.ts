@@ -72,7 +72,7 @@ describe('an answer to CONNECT that is none', () => {
   it('is awaited for timeouts.connectMs, and read in any pieces', () =>
     withRoad({ sections: { timeouts: { connectMs: 400 } } }, async ({ sidecar, gateway }) => {
       sidecar.script({ open: { 'Mesh-Path': 'derp' }, pieceBytes: 1 }, 'hang')
-      assert.match((await chat(gateway)).headers.get('server-timing') ?? '', /^mesh;desc="derp", queue/)
+      assert.match((await chat(gateway)).headers.get('server-timing') ?? '', /^mesh;desc="derp", auth/)
       sidecar.asked[0]?.cut('rst')
       await assertError(await chat(gateway), 504, 'mesh_dial_timeout')
     }))

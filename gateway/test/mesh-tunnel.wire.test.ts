@@ -86,7 +86,10 @@ describe('the way home', () => {
       sidecar.onStatus(() => ({ status: 404, body: {} }))
       const response = await chat(gateway)
       const timing = response.headers.get('server-timing') ?? ''
-      assert.match(timing, /^mesh;desc="direct";dur=0\.4, queue;dur=[\d.]+, connect;dur=[\d.]+, engine;dur=[\d.]+$/)
+      assert.match(
+        timing,
+        /^mesh;desc="direct";dur=0\.4, auth;dur=[\d.]+, .*queue;dur=[\d.]+, connect;dur=[\d.]+, first-byte;dur=[\d.]+$/,
+      )
       const record = await recordOf(gateway, 'ok')
       assert.deepEqual([record['meshPath'], record['meshRttMs'], record['reused']], ['direct', 0.41, false])
       const metrics = await metricsOf(gateway)

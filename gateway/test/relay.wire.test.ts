@@ -91,7 +91,7 @@ describe('a streamed answer', () => {
     withPair({}, async ({ engine, gateway }) => {
       engine.script({ tokens: 12, cut: { how: 'rst', at: 900 } })
       await (await chat(gateway, { stream: true })).text()
-      const record = await gateway.waitForLog(({ message }) => message === 'request', 'the record')
+      const record = await gateway.waitForLog(({ outcome }) => outcome !== undefined, 'the record')
       assert.equal(record['outcome'], 'engine_died')
     }))
 })
@@ -197,7 +197,7 @@ describe('a caller who leaves', () => {
         await engine.waitFor(({ aborts, socketsOpen }) => aborts === 1 && socketsOpen === 0, 'the engine sees it')
         const seenMs = (engine.aborts()[0]?.endedAtMs ?? Number.POSITIVE_INFINITY) - leftMs
         assert.ok(seenMs <= abortMs, `the engine saw it after ${seenMs} ms`)
-        const record = await gateway.waitForLog(({ message }) => message === 'request', 'the record')
+        const record = await gateway.waitForLog(({ outcome }) => outcome !== undefined, 'the record')
         assert.equal(record['status'], 499)
         assert.equal(record['outcome'], 'client_gone')
       }))

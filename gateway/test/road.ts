@@ -47,7 +47,7 @@ export async function withRoad(options: RoadOptions, use: (road: Road) => Promis
 /** The log record of the chat request that ended so. */
 export function recordOf(gateway: Gateway, outcome: string): Promise<Readonly<Record<string, unknown>>> {
   const fits = (record: Readonly<Record<string, unknown>>) =>
-    record['message'] === 'request' && record['outcome'] === outcome && record['route'] === '/v1/chat/completions'
+    record['outcome'] === outcome && record['route'] === '/v1/chat/completions'
   return gateway.waitForLog(fits, `a record with outcome ${outcome}`)
 }
 

@@ -13,6 +13,8 @@ export interface Stage {
   readonly run: () => Promise<Tally>
   /** Left out by --quick. */
   readonly slow?: boolean
+  /** Its programs are broken on purpose. */
+  readonly isBroken?: boolean
 }
 
 type CheckName = 'format and lint' | 'types' | 'types of the page' | 'imports' | 'build'

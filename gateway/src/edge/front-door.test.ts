@@ -52,8 +52,17 @@ test('a head that is refused reaches no app, gets the one error shape and one re
   const detail = error.message
   deepEqual(door.records, [
     {
-      ...{ severity: 'INFO', message: 'request', requestId: 'id-1', method: 'GET', status: 400, ms: 0 },
-      ...{ outcome: 'bad_header', detail },
+      ...{ severity: 'INFO', message: 'GET /* 400 bad_header 0 ms', requestId: 'id-1', status: 400, ms: 0 },
+      ...{ outcome: 'bad_header', bytesOut: Buffer.byteLength(text), detail },
+    },
+  ])
+  deepEqual(door.contexts, [
+    {
+      httpRequest: {
+        ...{ requestMethod: 'GET', requestUrl: '/*', requestSize: undefined, status: 400 },
+        ...{ responseSize: String(Buffer.byteLength(text)), userAgent: undefined },
+        ...{ latency: '0.000s', protocol: 'HTTP/1.1' },
+      },
     },
   ])
 })
@@ -117,7 +126,7 @@ test('CONNECT opens no tunnel, and a CONNECT with a broken head is told of the h
   deepEqual([plain.status, plain.code, plain.headers['connection']], [400, 'bad_request_line', 'close'])
   const many = 'x: 1\r\n'.repeat(101)
   equal((await door.say(`CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n${many}\r\n`)).code, 'too_many_headers')
-  deepEqual([seen, door.records.map(({ method }) => method)], [[], ['CONNECT', 'CONNECT']])
+  deepEqual([seen, door.contexts.map(({ httpRequest }) => httpRequest?.requestMethod)], [[], ['CONNECT', 'CONNECT']])
 })
 
 test('only the word 100-continue is an expectation that is met, and it goes out when somebody reads the body', async () => {

@@ -3,11 +3,13 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { RequestError } from '@hono/node-server'
 import { describe, type ErrorCode, errorBody, errorHeaders, HearthError, toHearthError } from '../errors.ts'
+import { logRequest } from '../log/request-record.ts'
 import type { Log } from '../log.ts'
 import type { Meters } from '../metrics.ts'
 import type { OpenTo } from './cors.ts'
 import { cutLater, lingerOnClose } from './linger.ts'
 import { headersOfAll } from './request.ts'
+import { shownPath } from './shown-path.ts'
 import { judgeRequest } from './verdict.ts'
 
 export interface FrontDoorOptions {
@@ -123,17 +125,23 @@ interface Answer {
  */
 function note(error: HearthError, incoming: IncomingMessage | undefined, options: FrontDoorOptions): Answer {
   const { newId, meters, log, openTo } = options
-  const { method } = incoming ?? {}
   const requestId = newId()
   const { code, status } = error
   meters.request({ route: 'other', status, code, ms: 0 })
-  log('INFO', 'request', { requestId, method, status, ms: 0, outcome: code, detail: error.detail ?? error.message })
   const body = errorBody(error)
+  const bytesOut = Buffer.byteLength(body)
+  const { method, httpVersion, url } = incoming ?? {}
+  const userAgent = incoming?.headers['user-agent']
+  const path = url === undefined ? undefined : shownPath(url)
+  // Its trace is not looked at: nothing of a head that two readers could read in two ways is taken for anything.
+  const exchange = { method, httpVersion, path, status, ms: 0, userAgent, trace: undefined }
+  const detail = error.detail ?? error.message
+  logRequest(log, 'INFO', exchange, { requestId, outcome: code, bytesOut, detail })
   const headers = {
     ...headersOfAll(requestId),
     ...openTo(originOf(incoming)),
     ...errorHeaders(error),
-    'content-length': String(Buffer.byteLength(body)),
+    'content-length': String(bytesOut),
     connection: 'close',
   }
   return { status, headers, body }

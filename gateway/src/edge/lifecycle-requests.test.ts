@@ -59,9 +59,15 @@ test('a request has an id, headers that every answer wants, one record and one s
     ['id-1', 'no-store', 'nosniff'],
   )
   deepEqual(record, {
-    ...{ severity: 'INFO', message: 'request', requestId: 'id-1', method: 'GET', status: 200, ms: 10 },
+    ...{ severity: 'INFO', message: 'GET /a 200 m 10 ms', requestId: 'id-1', status: 200, ms: 10 },
     ...{ route: '/a', model: 'm', outcome: 'ok' },
   })
+  const { httpRequest, trace } = door.contexts[0] ?? {}
+  deepEqual(httpRequest, {
+    ...{ requestMethod: 'GET', requestUrl: '/a', requestSize: undefined, status: 200, responseSize: undefined },
+    ...{ userAgent: undefined, latency: '0.010s', protocol: 'HTTP/1.1' },
+  })
+  deepEqual([trace?.traceId.length, trace?.spanId.length, trace?.sampled], [32, 16, false])
   deepEqual(door.metered, [{ route: '/a', status: 200, code: 'ok', ms: 10 }])
 })
 
@@ -70,7 +76,7 @@ test('a failure of ours is a warning, what a caller did wrong and an end in orde
   let status = 200
   await using door = await openLifecycle({
     handle: (c) => {
-      c.get('request').log['outcome'] = outcome
+      c.get('request').log.outcome = outcome
       return new Response('in', { status })
     },
   })
@@ -100,7 +106,7 @@ test('a caller who leaves ends its request, which is written down as 499 client_
     handle: async (c) => {
       came.resolve(c)
       await goOn.promise
-      c.get('request').log['late'] = 'noted'
+      c.get('request').log.fix = 'noted'
       return RESPONSE_ALREADY_SENT
     },
   })
@@ -115,7 +121,7 @@ test('a caller who leaves ends its request, which is written down as 499 client_
   goOn.resolve()
   const record = await door.record(1)
   deepEqual(
-    [record['status'], record['outcome'], record['late'], record.severity],
+    [record['status'], record['outcome'], record['fix'], record.severity],
     [499, 'client_gone', 'noted', 'INFO'],
   )
   equal(door.metered[0]?.status, 499)

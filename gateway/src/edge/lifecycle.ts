@@ -1,10 +1,13 @@
 import type { ServerResponse } from 'node:http'
 import type { HttpBindings } from '@hono/node-server'
 import { createMiddleware } from 'hono/factory'
-import { HearthError } from '../errors.ts'
+import { HearthError, isErrorCode, toHearthError } from '../errors.ts'
+import { logRequest } from '../log/request-record.ts'
 import type { Log } from '../log.ts'
 import type { Meters } from '../metrics.ts'
 import { type AppEnv, headersOfAll, type RequestState } from './request.ts'
+import { shownPath } from './shown-path.ts'
+import { openTrace } from './trace.ts'
 import { WholeDeadline } from './whole-deadline.ts'
 
 /** The requests under way in this process; knows when to refuse new ones and how to end the rest. */
@@ -67,7 +70,7 @@ export interface LifecycleOptions {
  */
 export function lifecycle(options: LifecycleOptions) {
   return createMiddleware<AppEnv>(async function lifecycle(c, next) {
-    const request = openRequest(options)
+    const request = openRequest(options, c.env)
     c.set('request', request)
     const { outgoing } = c.env
     options.inFlight.enter(request.abort)
@@ -100,7 +103,7 @@ function cutWhenUnread(outgoing: ServerResponse, callerStallMs: number): void {
   outgoing.once('close', () => clearTimeout(timer))
 }
 
-function openRequest({ newId, now, totalMs }: LifecycleOptions): RequestState {
+function openRequest({ newId, now, totalMs }: LifecycleOptions, { incoming }: HttpBindings): RequestState {
   const id = newId()
   const startedAt = now()
   const abort = new AbortController()
@@ -111,7 +114,9 @@ function openRequest({ newId, now, totalMs }: LifecycleOptions): RequestState {
     headers: headersOfAll(id),
     abort,
     deadline: new WholeDeadline({ totalMs, startedAt, now, onEnd }),
+    trace: openTrace(incoming.headers),
     caller: undefined,
+    timing: {},
     stream: undefined,
     log: {},
   }
@@ -119,19 +124,24 @@ function openRequest({ newId, now, totalMs }: LifecycleOptions): RequestState {
 
 function writeRecord(options: LifecycleOptions, request: RequestState, { incoming, outgoing }: HttpBindings): void {
   const whole = outgoing.writableFinished
-  const outcome = request.log['outcome'] ?? (whole ? 'ok' : 'client_gone')
+  const outcome = request.log.outcome ?? (whole ? 'ok' : 'client_gone')
   const status = outcome === 'client_gone' ? 499 : outgoing.statusCode
-  const severity = status >= 500 && outcome !== 'draining' ? 'WARNING' : 'INFO'
+  // A stream that was cut has the status of its head.
+  const failed = isErrorCode(outcome) ? new HearthError(outcome).status : status
+  const severity = failed >= 500 && outcome !== 'draining' ? 'WARNING' : 'INFO'
   const ms = options.now() - request.startedAt
-  options.meters.request({ route: String(request.log['route'] ?? 'other'), status, code: String(outcome), ms })
-  options.log(severity, 'request', {
-    requestId: request.id,
-    method: incoming.method,
+  const { signal } = request.abort
+  options.meters.request({
+    route: String(request.log.route ?? 'other'),
     status,
+    code: String(outcome),
     ms,
-    ...request.log,
-    outcome,
+    ...(signal.aborted ? { aborted: toHearthError(signal.reason).code } : {}),
   })
+  const { method, httpVersion, url = '', headers } = incoming
+  const path = request.log.route === undefined ? shownPath(url) : String(request.log.route)
+  const exchange = { method, httpVersion, path, status, ms, trace: request.trace, userAgent: headers['user-agent'] }
+  logRequest(options.log, severity, exchange, { ...request.log, requestId: request.id, outcome })
 }
 
 /** Refuses new work while the process drains; the health of the process itself stays readable. */

@@ -18,7 +18,7 @@ export function precheck(table: RouteTable) {
     const { method = '', url = '' } = c.env.incoming
     const route = table.find(rawPath(url))
     if (route === undefined) throw new HearthError('unknown_route')
-    c.get('request').log['route'] = route.path
+    c.get('request').log.route = route.path
     if (!route.methods.has(method)) {
       c.get('request').headers['allow'] = [...route.methods].join(', ')
       throw new HearthError('method_not_allowed')

@@ -1,7 +1,9 @@
 import type { HttpBindings } from '@hono/node-server'
 import type { Context } from 'hono'
 import type { Caller } from '../keys/keyring.ts'
-import type { Fields } from '../log.ts'
+import type { RequestNotes } from '../log/request-record.ts'
+import type { Timing } from '../upstream/server-timing.ts'
+import type { Trace } from './trace.ts'
 import type { WholeDeadline } from './whole-deadline.ts'
 
 /**
@@ -16,11 +18,14 @@ export interface RequestState {
   readonly abort: AbortController
   /** The clock of the whole request; it ends `abort`, and stands still in the line to an engine. */
   readonly deadline: WholeDeadline
+  readonly trace: Trace
   caller: Caller | undefined
+  /** Where its time went so far, for `Server-Timing`. */
+  readonly timing: Timing
   /** Whether the head of an event stream left before anything was known of its end: a failure is then an event of it. */
   stream: { readonly begunEarly: boolean } | undefined
   /** Fields of the one log record of this request. */
-  readonly log: Record<string, Fields[string]>
+  readonly log: RequestNotes
 }
 
 export interface AppEnv {

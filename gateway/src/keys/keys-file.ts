@@ -13,6 +13,7 @@ import {
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { ownTimeoutsSchema } from '../config-schema.ts'
+import { wordsOf } from '../errors.ts'
 import { describeIssue } from '../problems.ts'
 
 /** Proxies on the way cut what is silent for two minutes, some for one: later than this a heartbeat comes too late for all. */
@@ -57,7 +58,7 @@ export function readKeysFile(path: string): readonly KeyRecord[] {
   try {
     document = JSON.parse(readFileSync(path, 'utf8'))
   } catch (cause) {
-    throw new KeysFileError(`Cannot read the keys file "${path}": ${cause instanceof Error ? cause.message : cause}`, {
+    throw new KeysFileError(`Cannot read the keys file "${path}": ${cause instanceof Error ? wordsOf(cause) : cause}`, {
       cause,
     })
   }

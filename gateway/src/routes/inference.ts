@@ -6,7 +6,8 @@ import { readBody } from '../body/read.ts'
 import { inTurns, type Turns } from '../body/turns.ts'
 import type { Config, EngineConfig, ModelConfig, Timeouts } from '../config.ts'
 import type { AppContext, RequestState } from '../edge/request.ts'
-import { fixOf, HearthError, toHearthError } from '../errors.ts'
+import { traceparentOf } from '../edge/trace.ts'
+import { HearthError, toHearthError } from '../errors.ts'
 import type { Caller } from '../keys/keyring.ts'
 import type { MeshStatus } from '../mesh/status.ts'
 import type { Meters } from '../metrics.ts'
@@ -19,9 +20,10 @@ import { Heartbeat, heartbeatDefault } from '../upstream/heartbeat.ts'
 import type { RelayOutcome } from '../upstream/relay.ts'
 import type { Shaper } from '../upstream/shaper.ts'
 import { createShaper } from '../upstream/shaping.ts'
-import type { Carried } from '../upstream/tunnels.ts'
 import { checkPictures } from '../vision/pictures.ts'
+import { type Metered, meterAnswer } from './answer-meter.ts'
 import { chooseModel } from './model-choice.ts'
+import { noteAnswer, noteConnection, notePictures, noteWay } from './request-notes.ts'
 
 export interface InferenceDeps {
   readonly config: Pick<Config, 'limits' | 'timeouts' | 'engineApiKey'>
@@ -39,9 +41,7 @@ export interface InferenceDeps {
 }
 
 /** One inference request as its caller sent it, checked. */
-interface InferenceRequest {
-  readonly kind: BodyKind
-  readonly route: ModelRoute
+interface InferenceRequest extends Metered {
   readonly stream: boolean
   readonly body: readonly Buffer[]
   readonly shaper: Shaper
@@ -68,11 +68,14 @@ export function inference(deps: InferenceDeps, kind: BodyKind, path: string) {
         idleMs: timeouts.bodyIdleMs,
         totalMs: timeouts.bodyTotalMs,
       }
+      const arrivedAt = deps.now()
       const bytes = await readBody(c.env.incoming, held, readLimits, request.abort.signal)
-      request.log['bytesIn'] = bytes.length
+      request.timing.bodyMs = deps.now() - arrivedAt
+      request.log.bytesIn = bytes.length
       const checked = await check(deps, request, kind, bytes)
-      const outcome = await send(deps, c, checked, path)
-      note(request, outcome)
+      const askedAt = deps.now()
+      const outcome = await meterAnswer(deps, checked, request, () => send(deps, c, checked, path))
+      noteAnswer(request, outcome, deps.now() - askedAt)
     } finally {
       held.release()
     }
@@ -86,7 +89,8 @@ async function check(
   kind: BodyKind,
   bytes: Buffer,
 ): Promise<InferenceRequest> {
-  const { caller, abort } = request
+  const { caller, abort, timing } = request
+  const startedAt = deps.now()
   const strictFields = caller?.strictFields === true
   const fields = await readFields(bytes, kind, { strictFields, signal: abort.signal, turns: deps.turns })
   const dropped = fields.dropped.join(', ')
@@ -97,14 +101,18 @@ async function check(
   request.deadline.setTotal(timeouts.totalMs)
   if (fields.pictures.length > 0 && route.model.vision === undefined)
     throw new HearthError('model_has_no_vision', { param: 'messages' })
-  await inTurns(checkPictures(bytes, fields.pictures), { turns: deps.turns, signal: abort.signal })
+  const scannedAt = deps.now()
+  timing.scanMs = scannedAt - startedAt
+  const facts = await inTurns(checkPictures(bytes, fields.pictures), { turns: deps.turns, signal: abort.signal })
+  notePictures(request, facts)
+  if (fields.pictures.length > 0) timing.pictureMs = deps.now() - scannedAt
   const { id, served = id } = route.model
   const dialect = route.engine.config.kind
   const cacheSalt = saltFor(kind, route, caller)
   const body = rebuildBody(bytes, fields, { model: served, cacheSalt, renamed: renamedFields[dialect] })
   const reasoning = reasoningOf(route.model, fields)
   const shaper = createShaper({ kind, dialect, model: id, served, reasoning, showUsage: fields.showUsage })
-  return { kind, route, stream: fields.stream, body, shaper, timeouts }
+  return { kind, route, stream: fields.stream, body, shaper, timeouts, pictures: fields.pictures.length }
 }
 
 /** A template that lets a model think writes the opening tag; without thinking it writes none, or both. */
@@ -157,7 +165,7 @@ async function attempt(
   const request = c.get('request')
   const { engine } = checked.route
   const lease = await waitForTurn(deps, request, engine)
-  request.log['queueMs'] = lease.queuedMs
+  request.log.queueMs = lease.queuedMs
   const startedAt = deps.now()
   const probe = deps.probes.get(engine.config.name)
   try {
@@ -167,6 +175,8 @@ async function attempt(
       body: checked.body,
       stream: checked.stream,
       requestId: request.id,
+      traceparent: traceparentOf(request.trace),
+      tracestate: request.trace.state,
       engineApiKey: deps.config.engineApiKey,
       response: c.env.outgoing,
       headers: request.headers,
@@ -174,9 +184,9 @@ async function attempt(
       timeouts: checked.timeouts,
       shaper: checked.shaper,
       heartbeat,
-      onTokenGap: () => {},
+      onTokenGap: deps.meters.tokenGaps({ engine: engine.config.name, model: checked.route.model.id }),
       limits: deps.config.limits,
-      queuedMs: lease.queuedMs,
+      timing: request.timing,
       now: deps.now,
       onCarried: (carried, connectMs) => noteConnection(request, carried, connectMs),
     })
@@ -193,13 +203,20 @@ async function attempt(
   }
 }
 
-/** The line has a limit of its own, queueMs: the clock of the whole request stands still there. */
-async function waitForTurn({ admission, now }: InferenceDeps, request: RequestState, engine: Engine): Promise<Lease> {
+/**
+ * The line has a limit of its own, queueMs: the clock of the whole request stands still there. How long a wait was is
+ * known also of those who waited in vain.
+ */
+async function waitForTurn(deps: InferenceDeps, request: RequestState, engine: Engine): Promise<Lease> {
+  const startedAt = deps.now()
+  const { name } = engine.config
   request.deadline.pause()
   try {
-    return await admission.admit(engine.config.name, request.abort.signal, now)
+    return await deps.admission.admit(name, request.abort.signal, deps.now)
   } finally {
     request.deadline.resume()
+    request.timing.queueMs = deps.now() - startedAt
+    deps.meters.queued(name, request.timing.queueMs)
   }
 }
 
@@ -208,22 +225,4 @@ function isOfRoad(error: unknown): boolean {
   return (
     !(error instanceof HearthError) || (error.status >= 500 && !['draining', 'deadline_exceeded'].includes(error.code))
   )
-}
-
-function noteConnection(request: RequestState, { reused, tries }: Carried, connectMs: number): void {
-  Object.assign(request.log, { connectMs, reused, ...(tries > 1 ? { connectTries: tries } : {}) })
-}
-
-function noteWay(request: RequestState, { upstream }: Engine): void {
-  const way = upstream.way()
-  if (way !== undefined) Object.assign(request.log, { meshPath: way.path, meshRttMs: way.rttMs })
-}
-
-function note(request: RequestState, outcome: RelayOutcome): void {
-  const { bytesOut, firstByteMs, firstTokenMs, usage, finishReason, error } = outcome
-  const { promptTokens, completionTokens, estimated } = usage
-  const tokens = { promptTokens, completionTokens, tokensEstimated: estimated }
-  Object.assign(request.log, { bytesOut, firstByteMs, ttftMs: firstTokenMs, ...tokens, finishReason })
-  if (error !== undefined)
-    Object.assign(request.log, { outcome: error.code, detail: error.detail, fix: fixOf(error.code) })
 }

@@ -4,7 +4,8 @@ import type { BodyKind } from '../body/kinds.data.ts'
 import { loadConfig } from '../config.ts'
 import { HearthError } from '../errors.ts'
 import { MeshStatus } from '../mesh/status.ts'
-import { createMeters, Registry } from '../metrics.ts'
+import { Catalog } from '../metrics/catalog.ts'
+import { createMeters } from '../metrics.ts'
 import { createEngines } from '../routing/engines.ts'
 import { chooseModel } from './model-choice.ts'
 
@@ -20,7 +21,7 @@ models:
 })
 const now = () => 0
 const status = new MeshStatus({ url: undefined, now })
-const engines = createEngines(config, { status, meters: createMeters(new Registry()), now })
+const engines = createEngines(config, { status, meters: createMeters(new Catalog()), now })
 
 /** The id of the model, or the code of the refusal. */
 function choose(kind: BodyKind, name: string | undefined, ...models: readonly string[]): string {

@@ -82,7 +82,7 @@ const headers: Readonly<Record<string, Header>> = {
   },
   'server-timing': {
     description:
-      'Where the time went until the answer began, step by step in milliseconds. A stream tells it once more in a comment before its end.',
+      'Where the time went until the answer began, in milliseconds: auth, body, scan, picture, queue, connect, first-byte, and the way of the mesh. A stream tells it once more in a comment before its end.',
     schema: { type: 'string' },
   },
   'x-hearth-error-source': {

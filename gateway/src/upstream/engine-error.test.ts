@@ -73,11 +73,11 @@ test('an engine that is still loading is engine_unreachable', () => {
   equal(said(503, { error: { message: 'Loading model', type: 'unavailable_error' } }).code, 'engine_unreachable')
 })
 
-test('every other failure of an engine is engine_error, with its words in the log alone', () => {
+test('every other failure of an engine is engine_error, with what it is about in the log alone', () => {
   for (const status of [404, 409, 500, 501, 502, 507]) {
     const error = said(status, { error: { message: 'CUDA error on node gpu-7.home.internal' } })
     deepEqual([error.code, error.message], ['engine_error', errorTable.engine_error.text], String(status))
-    match(error.detail ?? '', new RegExp(`answered ${status}: CUDA error on node`))
+    match(error.detail ?? '', new RegExp(`^The engine answered ${status} with \\d+ bytes \\(CUDA\\)$`))
     equal(errorBody(error).includes('gpu-7'), false)
   }
 })
@@ -119,9 +119,9 @@ test('a long message is cut to 2048 characters for the caller, and none of it re
   equal(error.detail?.includes('so long'), false)
 })
 
-test('of a failure inside, the log keeps the first 200 characters and the caller none', () => {
-  const error = said(500, { error: { message: 'so long '.repeat(10_000) } })
-  equal(error.detail, `The engine answered 500: ${'so long '.repeat(25)}`)
+test('of a failure inside, the words reach neither the caller nor the log, which says what they are about', () => {
+  const error = said(500, { error: { message: `${'CUDA out of memory: so long '.repeat(10_000)}` } })
+  match(error.detail ?? '', /^The engine answered 500 with \d+ bytes \(out of memory, CUDA\)$/)
   equal(error.message, errorTable.engine_error.text)
 })
 

@@ -1,5 +1,6 @@
 import { type ErrorCode, HearthError } from '../errors.ts'
-import { type EngineWords, isInner, logCharsMax, readWords, tidy } from './engine-words.ts'
+import { hintsOf } from './engine-hints.ts'
+import { type EngineWords, isInner, readWords, tidy } from './engine-words.ts'
 import type { ModelNames } from './shaper.ts'
 
 /** An answer of an engine, or of the ingress before it, that is an error. */
@@ -16,18 +17,18 @@ export const errorBodyBytesMax = 64 * 1024
 const queueWords = /\bbusy\b|queue is full/i
 
 /**
- * An engine's error in our shape. What the caller did wrong keeps the engine's words for the caller (without what it
- * echoes of the request) and not for the log; what went wrong inside is told the other way round.
+ * An engine's error in our shape. What the caller did wrong keeps the engine's words for the caller, without what it
+ * echoes of the request; of what went wrong inside no caller reads a word. The log has its status, its length and what it
+ * is about, in words of ours.
  */
 export function fromEngine(failure: EngineFailure, names?: ModelNames): HearthError {
   const said = readWords(failure.body)
   const code = codeFor(failure, said)
-  const answered = `The engine answered ${failure.status}`
+  const detail = `The engine answered ${failure.status} with ${failure.body.length} bytes`
   if (code !== 'invalid_request' && code !== 'context_length_exceeded') {
-    const words = tidy(said?.message ?? failure.body.toString('utf8')).slice(0, logCharsMax)
-    return new HearthError(code, { source: 'engine', detail: `${answered}: ${words}` })
+    const hints = hintsOf(said?.message ?? failure.body.toString('utf8'))
+    return new HearthError(code, { source: 'engine', detail: detail + hints })
   }
-  const detail = `${answered} with ${failure.body.length} bytes`
   const message = said === undefined ? '' : tidy(said.message, names)
   if (said === undefined || message === '' || isInner(said.message))
     return new HearthError(code, { source: 'engine', detail })

@@ -11,8 +11,6 @@ export interface EngineWords {
 }
 
 const messageCharsMax = 2048
-/** Words of a failing engine that the log keeps: enough to search for. */
-export const logCharsMax = 200
 
 /** How engines say that the conversation is too long; the wording differs between their versions. */
 const contextWords =

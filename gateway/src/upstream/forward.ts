@@ -3,6 +3,7 @@ import type { AnswerTimeouts, Limits, Timeouts } from '../config.ts'
 import { engineRequestHeaders } from './headers.ts'
 import type { Heartbeat } from './heartbeat.ts'
 import { Relay, type RelayOutcome } from './relay.ts'
+import { serverTiming, type Timing } from './server-timing.ts'
 import type { Shaper } from './shaper.ts'
 import type { Upstream } from './transport.ts'
 import type { Carried } from './tunnels.ts'
@@ -14,6 +15,9 @@ export interface Attempt {
   readonly body: readonly Buffer[]
   readonly stream: boolean
   readonly requestId: string
+  /** W3C trace context for the engine. */
+  readonly traceparent: string | undefined
+  readonly tracestate: string | undefined
   readonly engineApiKey: string | undefined
   readonly response: ServerResponse
   readonly headers: Readonly<Record<string, string>>
@@ -25,8 +29,8 @@ export interface Attempt {
   /** Told of the time between two reads that brought tokens. */
   readonly onTokenGap: (ms: number) => void
   readonly limits: Pick<Limits, 'answerBytesMax'>
-  /** Milliseconds that the request waited for its turn. */
-  readonly queuedMs: number
+  /** Where the time of this request went; the steps of the attempt are written into it. */
+  readonly timing: Timing
   readonly now: () => number
   /** Told which connection carries the request, and after how many milliseconds it had it. */
   readonly onCarried: (carried: Carried, connectMs: number) => void
@@ -37,19 +41,23 @@ export interface Attempt {
  * a HearthError while nothing was sent to the caller. Any abort destroys the connection to the engine.
  */
 export function forward(attempt: Attempt): Promise<RelayOutcome> {
-  const { upstream, timeouts, stream, body } = attempt
+  const { upstream, timeouts, stream, body, timing } = attempt
   const startedAt = attempt.now()
-  let connectMs: number | undefined
   const onCarried = (carried: Carried) => {
-    connectMs = attempt.now() - startedAt
-    attempt.onCarried(carried, connectMs)
+    timing.connectMs = attempt.now() - startedAt
+    attempt.onCarried(carried, timing.connectMs)
   }
   const relay = new Relay({
     response: attempt.response,
     headers: attempt.headers,
     signal: attempt.signal,
     viaMesh: upstream.viaMesh,
-    timing: ({ firstByteMs }) => serverTiming(attempt, connectMs ?? 0, firstByteMs ?? attempt.now() - startedAt),
+    timing: ({ firstByteMs, firstTokenMs }) => {
+      timing.way = upstream.way()
+      timing.firstByteMs = (firstByteMs ?? attempt.now() - startedAt) - (timing.connectMs ?? 0)
+      if (firstTokenMs !== undefined) timing.firstTokenMs = firstTokenMs
+      return serverTiming(timing)
+    },
     shaper: attempt.shaper,
     heartbeat: attempt.heartbeat,
     firstByteMs: stream ? timeouts.streamFirstByteMs : timeouts.plainFirstByteMs,
@@ -61,6 +69,8 @@ export function forward(attempt: Attempt): Promise<RelayOutcome> {
   })
   const headers = engineRequestHeaders({
     requestId: attempt.requestId,
+    traceparent: attempt.traceparent,
+    tracestate: attempt.tracestate,
     engineApiKey: attempt.engineApiKey,
     bodyBytes: body.reduce((sum, piece) => sum + piece.length, 0),
     stream,
@@ -68,14 +78,4 @@ export function forward(attempt: Attempt): Promise<RelayOutcome> {
   const { path, signal } = attempt
   upstream.dispatch({ path, headers, body, signal, onCarried }, relay)
   return relay.done
-}
-
-/** Where the time went until the engine's head was here, as browsers show it. Names no host and no address. */
-function serverTiming({ upstream, queuedMs }: Attempt, connectMs: number, firstByteMs: number): string {
-  const way = upstream.way()
-  const dur = (ms: number) => `dur=${Math.round(ms * 10) / 10}`
-  const mesh =
-    way === undefined ? [] : [`mesh;desc="${way.path}"${way.rttMs === undefined ? '' : `;${dur(way.rttMs)}`}`]
-  const steps = [`queue;${dur(queuedMs)}`, `connect;${dur(connectMs)}`, `engine;${dur(firstByteMs - connectMs)}`]
-  return [...mesh, ...steps].join(', ')
 }

@@ -2,7 +2,8 @@ import { deepEqual, equal } from 'node:assert/strict'
 import { test } from 'node:test'
 import { engineRequestHeaders, isEventStream, problemOfHead } from './headers.ts'
 
-const request = { requestId: 'r-1', engineApiKey: undefined, bodyBytes: 12, stream: false }
+const noTrace = { traceparent: undefined, tracestate: undefined }
+const request = { requestId: 'r-1', engineApiKey: undefined, bodyBytes: 12, stream: false, ...noTrace }
 
 test('an engine is told the type, the length, what is accepted and the id, and nothing else', () => {
   deepEqual(engineRequestHeaders(request), {
@@ -20,6 +21,11 @@ test('a streaming request asks for an event stream', () => {
 
 test('the key of the engine is sent as a bearer, where there is one', () => {
   equal(engineRequestHeaders({ ...request, engineApiKey: 'sk-1' })['authorization'], 'Bearer sk-1')
+})
+
+test('the engine is told the trace that the request belongs to', () => {
+  const told = engineRequestHeaders({ ...request, traceparent: '00-1-2-01', tracestate: 'a=b' })
+  deepEqual([told['traceparent'], told['tracestate']], ['00-1-2-01', 'a=b'])
 })
 
 test('isEventStream() knows the type with parameters and in any case, and no other type', () => {

@@ -4,6 +4,9 @@ export interface EngineHeaders {
   readonly engineApiKey: string | undefined
   readonly bodyBytes: number
   readonly stream: boolean
+  /** The trace that the request belongs to, in W3C's words: made by us, checked where a caller brought it. */
+  readonly traceparent: string | undefined
+  readonly tracestate: string | undefined
 }
 
 /** Headers of a request to an engine, built anew from constants. `Host` comes from the engine's url. */
@@ -17,6 +20,8 @@ export function engineRequestHeaders(from: EngineHeaders): Record<string, string
     'x-request-id': from.requestId,
   }
   if (from.engineApiKey !== undefined) headers['authorization'] = `Bearer ${from.engineApiKey}`
+  if (from.traceparent !== undefined) headers['traceparent'] = from.traceparent
+  if (from.tracestate !== undefined) headers['tracestate'] = from.tracestate
   return headers
 }
 

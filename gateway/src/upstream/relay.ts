@@ -119,6 +119,8 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (problem !== undefined) return this.#fail(badAnswer(problem))
     if (status >= 400) {
       this.#mode = 'error'
+      // Written down for the answer that becomes of it.
+      this.#options.timing(this.#progress())
       this.#errorAnswer = new ErrorAnswer(status, String(headers['content-type'] ?? ''), this.#options.shaper.names)
     } else if (isEventStream(headers)) this.#openEvents()
     else this.#openPlain(headers)
@@ -182,7 +184,7 @@ export class Relay implements Dispatcher.DispatchHandler {
   #headers(): Record<string, string> {
     const { timing, headers } = this.#options
     const value = timing(this.#progress())
-    return value === '' ? { ...headers } : { 'server-timing': value, ...headers }
+    return value === '' ? { ...headers } : { ...headers, 'server-timing': value }
   }
 
   #lastComment(): string {

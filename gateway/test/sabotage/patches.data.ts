@@ -25,6 +25,7 @@ const read = 'gateway/src/body/read.test.ts'
 const bodyWire = 'gateway/test/body.wire.test.ts'
 const edgeWire = 'gateway/test/edge.wire.test.ts'
 const headers = 'gateway/src/upstream/headers.test.ts'
+const realClients = 'gateway/test/clients/scripted.client.test.ts'
 
 /** Each takes away one control; a suite that stays green with one of them proves nothing about it. */
 export const patches: readonly Patch[] = [
@@ -269,6 +270,62 @@ export const patches: readonly Patch[] = [
     seenBy: { file: 'gateway/test/routes.wire.test.ts', test: 'a model that the key may not use does not exist' },
   },
   {
+    name: 'the line counts for the whole deadline',
+    row: 'R35',
+    file: 'gateway/src/routes/inference.ts',
+    was: '  request.deadline.pause()\n',
+    text: '',
+    seenBy: { file: 'gateway/test/deadlines.wire.test.ts', test: 'counts for none of the four time limits' },
+  },
+  {
+    name: 'a whole deadline that stands still goes on',
+    row: 'R35',
+    file: 'gateway/src/edge/whole-deadline.ts',
+    was: '    this.#spent = standStill(this.#spent, now)\n',
+    text: '',
+    seenBy: { file: 'gateway/src/edge/whole-deadline.test.ts', test: 'while it stands still' },
+  },
+  {
+    name: 'the time limits of a model win over those of a key',
+    row: 'R35',
+    file: 'gateway/src/routing/timeouts.ts',
+    was: '{ ...section, ...model, ...key }',
+    text: '{ ...section, ...key, ...model }',
+    seenBy: { file: 'gateway/src/routing/timeouts.test.ts', test: 'each time limit is the key' },
+  },
+  {
+    name: "undici's 300 s without a word are back",
+    row: 'R35',
+    file: 'gateway/src/upstream/transport.ts',
+    was: '      bodyTimeout: 0,\n',
+    text: '',
+    seenBy: { file: 'gateway/test/default-clocks.wire.test.ts', test: 'no default cuts' },
+  },
+  {
+    name: "Node's 300 s for a request are back",
+    row: 'R35',
+    file: 'gateway/src/main.ts',
+    was: 'requestTimeout: 0,',
+    text: 'requestTimeout: 300_000,',
+    seenBy: { file: 'gateway/test/default-clocks.wire.test.ts', test: 'no default cuts' },
+  },
+  {
+    name: 'unknown settings of a key pass',
+    row: 'R16',
+    file: 'gateway/src/keys/keys-file.ts',
+    was: 'const heartbeatSchema = z.strictObject({',
+    text: 'const heartbeatSchema = z.object({',
+    seenBy: { file: 'gateway/src/keys/keys-file.test.ts', test: 'a setting that nobody knows is refused' },
+  },
+  {
+    name: 'a list of models tells what an engine calls them',
+    row: 'R60',
+    file: 'gateway/src/routes/models.ts',
+    was: "    owned_by: 'hearth',",
+    text: "    owned_by: 'hearth',\n    root: model.served,",
+    seenBy: { file: 'gateway/test/models.wire.test.ts', test: 'no answer, header or description holds' },
+  },
+  {
     name: 'callers share what the engine remembers',
     row: 'R18',
     file: 'gateway/src/body/fields.ts',
@@ -294,6 +351,30 @@ export const patches: readonly Patch[] = [
       file: 'gateway/src/errors.test.ts',
       test: 'a HearthError keeps its cause, its detail and its own message apart',
     },
+  },
+  {
+    name: 'clients are not told to leave a broken answer alone',
+    row: 'R39',
+    file: 'gateway/src/errors.ts',
+    was: "else if (row.status >= 500 || row.status === 408) headers['x-should-retry'] = 'false'",
+    text: '',
+    seenBy: { file: realClients, test: 'openai (npm): the engine dies before it answers (502)' },
+  },
+  {
+    name: 'clients are not told when to come back',
+    row: 'R39',
+    file: 'gateway/src/errors.ts',
+    was: "headers['retry-after'] = String(row.retryAfterS)",
+    text: "headers['retry-after'] = ''",
+    seenBy: { file: realClients, test: 'openai (npm): a full line (429), tried again by the client itself' },
+  },
+  {
+    name: 'clients are not told which field is wrong',
+    row: 'R60',
+    file: 'gateway/src/errors.ts',
+    was: 'param: error.param ?? null',
+    text: 'param: null',
+    seenBy: { file: realClients, test: 'openai (npm): a bad field (400, with its name)' },
   },
   ...faultPatches,
 ]
