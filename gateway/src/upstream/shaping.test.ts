@@ -97,6 +97,16 @@ test('a stream is whole only with a finish_reason of each choice that began', ()
   }
 })
 
+test('a finish_reason that nobody knows is an end, passes, and is not kept', () => {
+  for (const reason of ['a secret of the prompt', 'x'.repeat(1_000), '\ud83d']) {
+    const shaper = shaperOf()
+    const end = chunk(0, {}, reason)
+    equal(shaper.event(end), end)
+    equal(shaper.endOfEvents().length, 0)
+    equal(shaper.finishReason, 'other')
+  }
+})
+
 test('a finish_reason that says it failed is no end: nothing more passes', () => {
   for (const [reason, code] of [
     ['error', 'engine_error'],

@@ -145,7 +145,8 @@ export class SseCutter {
 
   /** An LF behind the CR that ended an event belongs to that: it ends no line of its own. */
   #takeHalfEnd(): boolean {
-    if (this.#bytes.length === 0) return false
+    // The bytes of this round are those that the CR ended; the LF can only begin the next ones.
+    if (this.#end > 0 || this.#bytes.length === 0) return false
     this.#halfEnd = false
     if (this.#bytes[0] !== lf) return false
     this.#line = 1
