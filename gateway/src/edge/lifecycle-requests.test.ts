@@ -125,7 +125,7 @@ test('a caller who leaves ends its request, which is written down as 499 client_
     [record['status'], record['outcome'], record['fix'], record.severity],
     [499, 'client_gone', 'noted', 'INFO'],
   )
-  equal(door.metered[0]?.status, 499)
+  deepEqual([door.metered[0]?.status, door.metered[0]?.aborted], [499, 'client_gone'])
 })
 
 test('an answer that is whole ends no signal, and no timer is left that could', async (t) => {

@@ -1,5 +1,7 @@
+import { faultPatches } from './fault-patches.data.ts'
 import { logPatches } from './log-patches.data.ts'
 import { meteringPatches } from './metering-patches.data.ts'
+import { metricsPatches } from './metrics-patches.data.ts'
 
 /** One control of the edge, taken away. */
 export interface Patch {
@@ -366,14 +368,6 @@ export const patches: readonly Patch[] = [
     seenBy: { file: realClients, test: 'openai (npm): the engine dies before it answers (502)' },
   },
   {
-    name: 'clients are not told when to come back',
-    row: 'R39',
-    file: 'gateway/src/errors.ts',
-    was: "headers['retry-after'] = String(row.retryAfterS)",
-    text: "headers['retry-after'] = ''",
-    seenBy: { file: realClients, test: 'openai (npm): a full line (429), tried again by the client itself' },
-  },
-  {
     name: 'clients are not told which field is wrong',
     row: 'R60',
     file: 'gateway/src/errors.ts',
@@ -381,7 +375,6 @@ export const patches: readonly Patch[] = [
     text: 'param: null',
     seenBy: { file: realClients, test: 'openai (npm): a bad field (400, with its name)' },
   },
-  ...logPatches,
   {
     name: 'a stream is whole without its finish reason',
     row: 'R36',
@@ -486,5 +479,8 @@ export const patches: readonly Patch[] = [
     text: '    this.#controller?.pause()',
     seenBy: { file: relayEnds, test: 'do not pass while the caller does not read' },
   },
+  ...faultPatches,
+  ...logPatches,
   ...meteringPatches,
+  ...metricsPatches,
 ]
