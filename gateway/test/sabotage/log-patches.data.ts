@@ -121,4 +121,15 @@ export const logPatches: readonly Patch[] = [
       test: 'a head that is refused reaches no app, gets the one error shape and one record',
     },
   },
+  {
+    name: 'the log takes whatever is noted',
+    row: 'R58',
+    file: 'gateway/src/log/request-record.ts',
+    was: 'for (const name of requestFields) fields[name] = all[name]',
+    text: 'Object.assign(fields, all, requestFields.length)',
+    seenBy: {
+      file: 'gateway/src/log/request-record.test.ts',
+      test: 'a record has the fields of the list in their order, and no other',
+    },
+  },
 ]
