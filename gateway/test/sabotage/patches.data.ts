@@ -1,5 +1,5 @@
 import { logPatches } from './log-patches.data.ts'
-import { meteringPatches } from './metering-patches.data.ts'
+import { metricsPatches } from './metrics-patches.data.ts'
 
 /** One control of the edge, taken away. */
 export interface Patch {
@@ -378,5 +378,5 @@ export const patches: readonly Patch[] = [
     seenBy: { file: realClients, test: 'openai (npm): a bad field (400, with its name)' },
   },
   ...logPatches,
-  ...meteringPatches,
+  ...metricsPatches,
 ]

@@ -4,7 +4,7 @@ const metrics = 'gateway/src/metrics.test.ts'
 const answerMeter = 'gateway/src/routes/answer-meter.test.ts'
 
 /** What the operator counts by, taken away. */
-export const meteringPatches: readonly Patch[] = [
+export const metricsPatches: readonly Patch[] = [
   {
     name: 'codes that nobody knows become series',
     row: 'R59',
