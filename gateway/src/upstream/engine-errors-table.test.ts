@@ -142,6 +142,8 @@ test('what an engine echoes is cut, however it is quoted', () => {
       "body.x: it's wrong",
     ],
     ["x 'input': 'SECRET'", 'x'],
+    [`cannot identify b'\\x89PNG${'\\x00'.repeat(20)}' at all`, 'cannot identify … at all'],
+    [`cannot identify b'\\x89PNG${'\\x00'.repeat(5_000)}`, 'cannot identify …'],
     ["{'loc': ('body', 'x', 0), 'msg': 'a', 'input': {'loc': 'SECRET'}}", 'body.x.0: a'],
   ] as const) {
     const body = Buffer.from(JSON.stringify({ error: { message } }))

@@ -30,6 +30,9 @@ const listedProblem =
 /** The same in pydantic's own print: what stands in brackets behind each message. */
 const printedInput = /[ \t]*\[type=[a-z_]+,.*$|^[ \t]*For further information visit .*$/gm
 
+/** Bytes as Python prints them: the begin of a picture, in most messages that have some. */
+const printedBytes = /\bb'(?:[^'\\]|\\.){32,}'?/g
+
 /** Words by which engines name what an HTTP status would, where they give no number. */
 const statusByType: Readonly<Record<string, number>> = {
   invalid_request_error: 400,
@@ -101,6 +104,7 @@ function field(value: unknown, key: string): unknown {
  */
 export function tidy(message: string, names?: ModelNames): string {
   const text = withoutInputs(message)
+    .replace(printedBytes, '…')
     .replace(/[A-Za-z0-9+/=_-]+/g, (run) => (run.length < 200 ? run : '…'))
     .replace(/\b[0-9a-f]{64}\b/g, '…')
   const named = names === undefined || names.served === names.model ? text : text.replaceAll(names.served, names.model)

@@ -1,4 +1,5 @@
 import { logPatches } from './log-patches.data.ts'
+import { meteringPatches } from './metering-patches.data.ts'
 import { metricsPatches } from './metrics-patches.data.ts'
 
 /** One control of the edge, taken away. */
@@ -379,4 +380,5 @@ export const patches: readonly Patch[] = [
   },
   ...logPatches,
   ...metricsPatches,
+  ...meteringPatches,
 ]
