@@ -108,6 +108,8 @@ test('an error event is read in every form of event, and one that cannot be read
     `event: error\ndata: ${body}\n\n`,
     `id: 1\ndata: ${body.slice(0, 1)}\ndata: ${body.slice(1)}\n\n`,
     `error: ${body}\n\n`,
+    `event: error\rdata: ${body}\r\r`,
+    `data: ${body.replace('The', '\u2028The')}\n\n`,
   ])
     equal(fromErrorEvent(Buffer.from(event)).code, 'queue_full', event)
   for (const event of [

@@ -121,6 +121,8 @@ test('every form of event is read: line ends, other fields, data on several line
     `data: ${json.slice(0, 1)}\ndata: ${json.slice(1)}\n\n`,
     `data: ${spaced.replaceAll(' , ', ' ,\ndata: ')}\n\n`,
     `data: ${spaced}\r\n\r\n`,
+    `id: 1\rdata: ${json.slice(0, 1)}\rdata: ${json.slice(1)}\r\r`,
+    `id: 1\r\ndata: ${json.slice(0, 1)}\r\ndata:${json.slice(1)}\r\n\r\n`,
   ]) {
     const shaper = shaperOf({ model: 'm' })
     const bytes = Buffer.from(text)
