@@ -1,3 +1,4 @@
+import { faultPatches } from './fault-patches.data.ts'
 import { logPatches } from './log-patches.data.ts'
 import { meteringPatches } from './metering-patches.data.ts'
 import { metricsPatches } from './metrics-patches.data.ts'
@@ -478,6 +479,7 @@ export const patches: readonly Patch[] = [
     text: '    this.#controller?.pause()',
     seenBy: { file: relayEnds, test: 'do not pass while the caller does not read' },
   },
+  ...faultPatches,
   ...logPatches,
   ...meteringPatches,
   ...metricsPatches,
