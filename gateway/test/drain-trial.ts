@@ -12,7 +12,7 @@ import {
   streamPieces,
   writeAnswer,
 } from './bare-engine.ts'
-import { waitUntil } from './deadline.ts'
+import { nowMs, waitUntil } from './deadline.ts'
 import { assertNothingLeft, type Gateway, startGateway } from './harness.ts'
 import type { Chance } from './seeded.ts'
 import { adminPort, metricOf } from './watch.ts'
@@ -80,6 +80,8 @@ export interface DrainOptions {
 export interface Drained {
   /** From the signal. */
   readonly exitMs: number
+  /** From the signal until the gateway said that it drains. */
+  readonly heardMs: number
   /** How each stream and upload ended, in words. */
   readonly outcomes: readonly string[]
   readonly problems: readonly string[]
@@ -88,7 +90,7 @@ export interface Drained {
 /** What finishes does so within this share of the drain. */
 const shareOfDrain = 0.3
 /** From the signal until nothing new is let in. */
-const refusedAfterMs = 200
+export const refusedAfterMs = 200
 
 /** A gateway with streams and uploads under way gets SIGTERM; every other one of them can finish in time. */
 export async function drainOnce(options: DrainOptions): Promise<Drained> {
@@ -107,7 +109,10 @@ export async function drainOnce(options: DrainOptions): Promise<Drained> {
   const canFinish = begun.filter((_, at) => at % 2 === 0)
   for (const { nonce, goOn } of canFinish)
     setTimeout(kindOf(nonce) === 'stream' ? () => engine.finish(nonce) : goOn, chance.next() * drainMs * shareOfDrain)
-  await wait(refusedAfterMs)
+  const signalledMs = nowMs()
+  await gateway.waitForLog(({ message }) => message === 'draining', 'the gateway drains', drainMs)
+  const heardMs = nowMs() - signalledMs
+  await wait(refusedAfterMs - heardMs)
   const refused = [
     kept.ask(late(1)),
     askOnce(gateway.port, late(2)),
@@ -126,7 +131,7 @@ export async function drainOnce(options: DrainOptions): Promise<Drained> {
   await assertNothingLeft(gateway)
   const asked = Array.from({ length: 3 }, (_, at) => engine.arrivals(lateNonce(at)).length)
   if (asked.join() !== '1,0,0') problems.push(`the engine saw ${asked} of the requests before and after the signal`)
-  return { exitMs: ms, outcomes, problems }
+  return { exitMs: ms, heardMs, outcomes, problems }
 }
 
 interface Begun {
