@@ -106,6 +106,15 @@ const shuffled = fc.tuple(document, fc.array(fc.nat(9), { maxLength: 6 })).map((
   return Object.fromEntries(entries)
 })
 
+test('an event that begins like the one before it, but has no list of choices, is read for itself', () => {
+  const reader = new AnswerReader()
+  const begin = '"usage":null,"system_fingerprint":"fp_0123456789abcdef01234567","choices":'
+  for (const choices of ['[]', '{}', '[]']) {
+    const event = Buffer.from(`data: {${begin}${choices},"created":0}\n\n`)
+    deepEqual([reader.readEvent(event), reader.hasChoices], [true, choices === '[]'])
+  }
+})
+
 test('the reader finds in any answer what JSON.parse finds, one event after the other', () => {
   let seen = 0
   fc.assert(

@@ -68,7 +68,7 @@ export class AnswerReader {
   /** Reads one event of a stream; false where its data is no object, or not a whole one. */
   readEvent(event: Buffer): boolean {
     const { length } = this.#preamble
-    if (length > 0 && event.length > length && event.compare(this.#preamble, 0, length, 0, length) === 0)
+    if (length > 0 && event[length] === openBracket && event.compare(this.#preamble, 0, length, 0, length) === 0)
       return this.#readOn(event)
     for (let line = 0; line < event.length; line = lineAfter(event, line))
       if (startsWith(event, line, dataLine)) return this.#readFirst(event, line + dataLine.length)
