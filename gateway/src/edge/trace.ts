@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { TraceIds } from '../log.ts'
 
@@ -26,9 +26,9 @@ const stateMember =
  */
 export function openTrace(headers: IncomingHttpHeaders): Trace {
   const parent = readTraceparent(headers) ?? readCloudContext(headers)
-  const spanId = newId(8)
+  const spanId = newSpanId()
   if (parent !== undefined) return { ...parent, spanId }
-  return { traceId: newId(16), spanId, sampled: false, state: undefined }
+  return { traceId: randomUUID().replaceAll('-', ''), spanId, sampled: false, state: undefined }
 }
 
 /** The `traceparent` of what the gateway asks of others on behalf of a request. */
@@ -69,10 +69,11 @@ function readState(text: string | string[] | undefined): string | undefined {
   return present.every((member) => stateMember.test(member)) ? present.join(',') : undefined
 }
 
-/** Random and never all zeros. */
-function newId(bytes: number): string {
+/** The random digits of a UUID: its own fixed ones apart, and never all zeros. Node draws UUIDs from a store, single bytes not. */
+function newSpanId(): string {
   for (;;) {
-    const id = randomBytes(bytes).toString('hex')
+    const uuid = randomUUID()
+    const id = `${uuid.slice(0, 8)}${uuid.slice(9, 13)}${uuid.slice(24, 28)}`
     if (!nothing.test(id)) return id
   }
 }
