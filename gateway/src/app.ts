@@ -173,7 +173,7 @@ function writeError(thrown: unknown, c: AppContext, log: Log): Response {
   if (error.code === 'internal_error')
     log('ERROR', 'internal error', { requestId: request.id, ...fields }, { trace: request.trace })
   const { outgoing, incoming } = c.env
-  if (request.stream?.begunEarly === true && !outgoing.destroyed && error.code !== 'client_gone') {
+  if (request.stream?.begunEarly === true && !outgoing.writableEnded && error.code !== 'client_gone') {
     outgoing.end(errorEvent(error))
     return RESPONSE_ALREADY_SENT
   }

@@ -111,6 +111,35 @@ test('usage counts what was asked and sent, in a plain answer and in a stream', 
   deepStrictEqual({ ...usage, ...expected }, usage)
 })
 
+test('each dialect has the keys of its own chunks in their own order, as captured or as their sources write them', async () => {
+  const shapes = {
+    vllm: [
+      ['id', 'object', 'created', 'model', 'choices'],
+      ['index', 'delta', 'logprobs', 'finish_reason', 'token_ids'],
+    ],
+    llamacpp: [
+      ['choices', 'created', 'id', 'model', 'system_fingerprint', 'object'],
+      ['finish_reason', 'index', 'delta'],
+    ],
+    sglang: [
+      ['id', 'object', 'created', 'model', 'choices', 'usage'],
+      ['index', 'delta', 'logprobs', 'finish_reason', 'matched_stop'],
+    ],
+    openai: [
+      ['id', 'object', 'created', 'model', 'service_tier', 'system_fingerprint', 'choices'],
+      ['index', 'delta', 'logprobs', 'finish_reason'],
+    ],
+  } as const
+  for (const [dialect, [chunkKeys, choiceKeys]] of Object.entries(shapes)) {
+    await using own = await spawnEngine({ dialect: dialect as keyof typeof shapes })
+    const { text } = await exchangeRaw(own.port, chat({ stream: true }))
+    const events = text.split('\n\n')
+    const chunk = JSON.parse(events[1]?.slice('data: '.length) ?? '') as { choices: object[] }
+    deepStrictEqual([Object.keys(chunk), Object.keys(chunk.choices[0] ?? {})], [chunkKeys, choiceKeys], dialect)
+    strictEqual(events.at(-2), 'data: [DONE]')
+  }
+})
+
 test('with an API key a request without it gets the captured 401 whose error is a string', async () => {
   await using guarded = await startEngine({ apiKey: 'secret' })
   const refused = await exchangeRaw(guarded.port, chat())

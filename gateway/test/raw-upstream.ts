@@ -23,8 +23,8 @@ export interface Plan {
   readonly endless?: Buffer
   /** Whether it is written when the head of the request is there, before its body. */
   readonly early?: boolean
-  /** What becomes of the connection behind it. */
-  readonly ending: 'keep' | 'fin' | 'rst'
+  /** What becomes of the connection behind it; `die`: the process of the server is killed once the bytes are out. */
+  readonly ending: 'keep' | 'fin' | 'rst' | 'die'
 }
 
 export interface RawUpstream extends AsyncDisposable {
@@ -42,7 +42,7 @@ const endlessMax = 6 * 1024 * 1024
 export type Planner = (request: SeenRequest) => Plan | undefined
 
 /** A server of plain TCP that says what `plan` wants, HTTP or not. Whoever starts it disposes of it. */
-export async function startRawUpstream(plan: Planner): Promise<RawUpstream> {
+export async function startRawUpstream(plan: Planner, listenAt = 0): Promise<RawUpstream> {
   const requests: SeenRequest[] = []
   const sockets = new Set<Socket>()
   let connections = 0
@@ -52,7 +52,7 @@ export async function startRawUpstream(plan: Planner): Promise<RawUpstream> {
     socket.once('close', () => sockets.delete(socket)).on('error', () => {})
     serve(socket, connections, requests, plan).catch(() => socket.destroy())
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(listenAt, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   return {
@@ -128,4 +128,5 @@ async function say(socket: Socket, { writes, endless, ending, pauseMs }: Plan): 
   }
   if (ending === 'fin') socket.end()
   if (ending === 'rst') socket.resetAndDestroy()
+  if (ending === 'die') socket.write('', () => process.kill(process.pid, 'SIGKILL'))
 }

@@ -19,7 +19,7 @@ const answerBytesMax = 1024 * 1024
 /** What a caller may be told of an engine that misbehaves; a 500 would say that we do. */
 const meantCodes = new Set([
   ...['engine_bad_answer', 'engine_died', 'engine_error', 'engine_unreachable', 'engine_timeout', 'engine_stalled'],
-  ...['answer_too_large', 'invalid_request', 'queue_full'],
+  ...['answer_too_large', 'invalid_request', 'queue_full', 'engine_key_refused'],
 ])
 
 describe('R08 a hostile engine', () => {
@@ -30,7 +30,7 @@ describe('R08 a hostile engine', () => {
   before(async () => {
     trap = await startRawUpstream(() => ({ mark: 'trap', writes: [], ending: 'fin' }))
     upstream = await startRawUpstream((request) => planFor(request, answers))
-    const timeouts = { streamFirstByteMs: 2_500, plainFirstByteMs: 2_500, idleMs: 2_500 }
+    const timeouts = { streamFirstByteMs: 4_000, plainFirstByteMs: 4_000, idleMs: 4_000 }
     gateway = await startGateway({
       config: {
         engines: [{ name: 'gpu', url: upstream.url, kind: 'vllm', capacity: 256 }],

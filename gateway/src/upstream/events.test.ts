@@ -55,8 +55,15 @@ describe('EventPath', () => {
         assert.deepEqual(shaper.shown.flatMap(parse), parse(text))
         assert.equal(shaper.shown.length, parse(text).length)
       }),
-      { numRuns: 2_000 },
+      { numRuns: 4_000 },
     )
+  })
+
+  it('takes an LF for the rest of a CR only where it follows it', () => {
+    const { path, shaper } = open()
+    assert.equal(path.feed(Buffer.from('\ndata: 1\r\r')).toString(), '\ndata: 1\r\r')
+    assert.equal(path.feed(Buffer.from('\ndata: 2\n\n')).toString(), '\ndata: 2\n\n')
+    assert.deepEqual(shaper.shown, ['data: 1\r\r', 'data: 2\n\n'])
   })
 
   it('is whole with [DONE] at any slicing, and says so with every byte of it', () => {

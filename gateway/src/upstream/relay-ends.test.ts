@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, it, mock } from 'node:test'
 import { chatEvent, OpenShaper, StubShaper, startExchange } from '../../test/exchange.ts'
+import { fileSchema } from '../config-schema.ts'
 import { HearthError } from '../errors.ts'
+import { heartbeatDefault } from './heartbeat.ts'
 
+/** The limits of `hearth.yaml` where it says nothing. */
+const timeoutDefaults = fileSchema.parse({
+  engines: [{ name: 'a', url: 'http://a', kind: 'vllm' }],
+  models: [{ id: 'm', engine: 'a' }],
+}).timeouts
 const json = 'application/json'
 const events = 'text/event-stream'
 const done = 'data: [DONE]\n\n'
@@ -172,9 +179,10 @@ describe('the deadlines of an answer', () => {
     const { relay, caller, controller, say } = startExchange(limits)
     mock.timers.tick(400)
     say.head(events)
-    mock.timers.tick(99)
+    mock.timers.tick(104)
     assert.equal(controller.aborted, false)
     mock.timers.tick(1)
+    assert.equal(controller.aborted, true)
     assert.equal((await relay.done).error?.code, 'engine_timeout')
     assert.match(caller.written, errorOf('engine_timeout'))
     assert.ok(controller.aborted)
@@ -186,17 +194,32 @@ describe('the deadlines of an answer', () => {
     mock.timers.tick(499)
     for (const piece of [chatEvent('a'), ': ping\n\n', chatEvent('b'), ': ping\n\n']) {
       say.body(piece)
-      mock.timers.tick(199)
+      mock.timers.tick(200)
     }
     assert.equal(caller.writableEnded, false)
-    mock.timers.tick(1)
+    mock.timers.tick(2)
+    assert.equal(caller.writableEnded, true)
     assert.equal((await relay.done).error?.code, 'engine_stalled')
     assert.match(caller.written, /"code":"engine_stalled"\}\}\n\n$/)
   })
 
+  it('pass by what they are by default: silences of two minutes, and no longer ones', async () => {
+    const { streamFirstByteMs, idleMs } = timeoutDefaults
+    const { relay, say } = startExchange({ firstByteMs: streamFirstByteMs, idleMs, heartbeat: heartbeatDefault })
+    mock.timers.tick(120_000)
+    say.head(events)
+    for (let count = 0; count < 15; count += 1) {
+      say.body(chatEvent('a'))
+      mock.timers.tick(120_000)
+    }
+    say.body(chatEvent('b'))
+    mock.timers.tick(122_000)
+    assert.equal((await relay.done).error?.code, 'engine_stalled')
+  })
+
   it('are an answer of their own while nothing was sent', async () => {
     const { relay, controller } = startExchange(limits)
-    mock.timers.tick(500)
+    mock.timers.tick(505)
     await assert.rejects(relay.done, { code: 'engine_timeout', status: 504 })
     assert.ok(controller.aborted)
   })
@@ -210,7 +233,7 @@ describe('the deadlines of an answer', () => {
     assert.equal(caller.writableEnded, false)
     caller.room = true
     caller.emit('drain')
-    mock.timers.tick(200)
+    mock.timers.tick(202)
     assert.equal((await relay.done).error?.code, 'engine_stalled')
   })
 

@@ -56,6 +56,7 @@ export interface RelayOptions {
 
 /** Interim answers (1xx) before the answer. */
 const interimMax = 8
+const graceShare = 0.01
 /** How long an engine may take to end its stream after the last event of it. */
 const tailMs = 2_000
 
@@ -109,7 +110,7 @@ export class Relay implements Dispatcher.DispatchHandler {
     // Before this moment there is no handle to abort by, so an abort that came earlier is carried out here.
     this.#controller = controller
     if (this.#ended) controller.abort(toHearthError(this.#options.signal.reason))
-    else this.#silence.start(this.#options.firstByteMs)
+    else this.#silence.start(withGrace(this.#options.firstByteMs))
   }
 
   onResponseStart(_controller: Controller, status: number, headers: Record<string, string | string[]>): void {
@@ -196,7 +197,7 @@ export class Relay implements Dispatcher.DispatchHandler {
 
   #noteFirstByte(nowMs: number): void {
     this.#firstByteMs = nowMs - this.#startedAt
-    this.#silence.start(this.#options.idleMs)
+    this.#silence.start(withGrace(this.#options.idleMs))
   }
 
   #relayEvents(path: EventPath, chunk: Buffer, nowMs: number): void {
@@ -278,7 +279,7 @@ export class Relay implements Dispatcher.DispatchHandler {
   }
 
   #resume(): void {
-    this.#silence.start(this.#options.idleMs)
+    this.#silence.start(withGrace(this.#options.idleMs))
     this.#controller?.resume()
   }
 
@@ -327,6 +328,11 @@ export class Relay implements Dispatcher.DispatchHandler {
     const { usage, finishReason } = this.#options.shaper
     return { status: 200, bytesOut: this.#outlet.bytesOut, ...this.#progress(), usage, finishReason, error }
   }
+}
+
+/** A silence that is exactly as long as it may be passes: what ends it takes its time to arrive. */
+function withGrace(limitMs: number): number {
+  return limitMs * (1 + graceShare)
 }
 
 function badAnswer(what: string): HearthError {

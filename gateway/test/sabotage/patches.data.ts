@@ -1,4 +1,7 @@
 import { faultPatches } from './fault-patches.data.ts'
+import { logPatches } from './log-patches.data.ts'
+import { meteringPatches } from './metering-patches.data.ts'
+import { metricsPatches } from './metrics-patches.data.ts'
 
 /** One control of the edge, taken away. */
 export interface Patch {
@@ -25,6 +28,10 @@ const read = 'gateway/src/body/read.test.ts'
 const bodyWire = 'gateway/test/body.wire.test.ts'
 const edgeWire = 'gateway/test/edge.wire.test.ts'
 const headers = 'gateway/src/upstream/headers.test.ts'
+const relayEnds = 'gateway/src/upstream/relay-ends.test.ts'
+const eventsTest = 'gateway/src/upstream/events.test.ts'
+const heartbeat = 'gateway/src/upstream/heartbeat.test.ts'
+const heartbeatsWire = 'gateway/test/heartbeats.wire.test.ts'
 const realClients = 'gateway/test/clients/scripted.client.test.ts'
 
 /** Each takes away one control; a suite that stays green with one of them proves nothing about it. */
@@ -361,14 +368,6 @@ export const patches: readonly Patch[] = [
     seenBy: { file: realClients, test: 'openai (npm): the engine dies before it answers (502)' },
   },
   {
-    name: 'clients are not told when to come back',
-    row: 'R39',
-    file: 'gateway/src/errors.ts',
-    was: "headers['retry-after'] = String(row.retryAfterS)",
-    text: "headers['retry-after'] = ''",
-    seenBy: { file: realClients, test: 'openai (npm): a full line (429), tried again by the client itself' },
-  },
-  {
     name: 'clients are not told which field is wrong',
     row: 'R60',
     file: 'gateway/src/errors.ts',
@@ -376,5 +375,112 @@ export const patches: readonly Patch[] = [
     text: 'param: null',
     seenBy: { file: realClients, test: 'openai (npm): a bad field (400, with its name)' },
   },
+  {
+    name: 'a stream is whole without its finish reason',
+    row: 'R36',
+    file: 'gateway/src/upstream/events.ts',
+    was: '    this.#replace(this.#options.shaper.endOfEvents())\n',
+    text: '',
+    seenBy: { file: relayEnds, test: 'where no finish reason came before it' },
+  },
+  {
+    name: 'a clean end of HTTP is the end of a stream',
+    row: 'R36',
+    file: 'gateway/src/upstream/relay.ts',
+    was: "this.#fail(new HearthError('engine_died', { detail: 'The stream ended without its terminal event' }))",
+    text: 'this.#complete()',
+    seenBy: { file: relayEnds, test: 'where HTTP ended in order without [DONE]' },
+  },
+  {
+    name: 'the error of an engine passes as an event',
+    row: 'R36',
+    file: 'gateway/src/upstream/events.ts',
+    was: "if (kind === 'error') throw fromErrorEvent(this.#event(), shaper.names)",
+    text: '',
+    seenBy: { file: eventsTest, test: 'shows no error of the engine and passes none' },
+  },
+  {
+    name: 'a plain answer is whole where its connection ends',
+    row: 'R36',
+    file: 'gateway/src/upstream/relay.ts',
+    was: 'const rest = this.#options.shaper.endOfPieces()',
+    text: 'const rest = Buffer.alloc(0)',
+    seenBy: { file: relayEnds, test: 'is an error in the one shape where its document was cut' },
+  },
+  {
+    name: 'a heartbeat stands in the middle of an event',
+    row: 'R34',
+    file: 'gateway/src/upstream/events.ts',
+    was: 'this.#pass(this.#cutter.start)\n    this.#bytes = nothing',
+    text: 'this.#pass(this.#bytes.length)\n    this.#bytes = nothing',
+    seenBy: { file: heartbeat, test: 'stands between whole events at any slicing' },
+  },
+  {
+    name: 'heartbeats fill the buffer of a caller who does not read',
+    row: 'R35',
+    file: 'gateway/src/upstream/heartbeat.ts',
+    was: 'if (!response.writableNeedDrain) response.write(',
+    text: 'response.write(',
+    seenBy: { file: heartbeat, test: 'says nothing to a caller who does not read' },
+  },
+  {
+    name: 'every stream begins early, whatever its key says',
+    row: 'R35',
+    file: 'gateway/src/upstream/heartbeat.ts',
+    was: 'if (this.settings.earlyHeaders) this.#count()',
+    text: 'this.#count()',
+    seenBy: { file: heartbeat, test: 'says nothing before the head of the engine' },
+  },
+  {
+    name: 'who wants no comments gets those of the engine',
+    row: 'R35',
+    file: 'gateway/src/upstream/events.ts',
+    was: "if (kind === 'quiet' && passQuiet) continue",
+    text: "if (kind === 'quiet') continue",
+    seenBy: { file: heartbeat, test: 'keeps the comments of the engine from callers who want none' },
+  },
+  {
+    name: 'a stream that began early breaks when its engine refuses',
+    row: 'R36',
+    file: 'gateway/src/upstream/relay.ts',
+    was: "this.#mode === 'events' || heartbeat?.begunEarly === true",
+    text: "this.#mode === 'events'",
+    seenBy: { file: relayEnds, test: 'ends in one error event when the engine refuses' },
+  },
+  {
+    name: 'a stream that began early breaks when its turn never comes',
+    row: 'R36',
+    file: 'gateway/src/app.ts',
+    was: 'if (request.stream?.begunEarly === true &&',
+    text: 'if (request.stream === null &&',
+    seenBy: { file: heartbeatsWire, test: 'when its turn never came' },
+  },
+  {
+    name: 'an engine may be silent before its answer for ever',
+    row: 'R35',
+    file: 'gateway/src/upstream/relay.ts',
+    was: 'else this.#silence.start(withGrace(this.#options.firstByteMs))',
+    text: '',
+    seenBy: { file: relayEnds, test: 'give a stream its time to the first byte' },
+  },
+  {
+    name: 'an engine may be silent within its answer for as long as before it',
+    row: 'R35',
+    file: 'gateway/src/upstream/relay.ts',
+    was: 'nowMs - this.#startedAt\n    this.#silence.start(withGrace(this.#options.idleMs))',
+    text: 'nowMs - this.#startedAt',
+    seenBy: { file: relayEnds, test: 'let no time pass between two pieces' },
+  },
+  {
+    name: 'the clock of the engine runs while the caller does not read',
+    row: 'R35',
+    file: 'gateway/src/upstream/relay.ts',
+    was: '    this.#silence.stop()\n    this.#controller?.pause()',
+    text: '    this.#controller?.pause()',
+    seenBy: { file: relayEnds, test: 'do not pass while the caller does not read' },
+  },
   ...faultPatches,
+  ...logPatches,
+  ...meteringPatches,
+  ...metricsPatches,
 ]
