@@ -21,6 +21,9 @@ const abortShare = 0.3
 /** Fewer than the callers, so that they wait in line for the connections of one another. */
 const capacity = 128
 
+/** So long at most a caller waits for a plain answer that it will leave. */
+const plainPatienceMs = 40
+
 /** What one request is, and where its caller leaves. All of it follows from its number. */
 interface Errand {
   readonly nonce: string
@@ -151,13 +154,15 @@ async function live(
   caller.socket.destroy()
 }
 
-async function carryOut({ leave }: Errand, caller: BareCaller, request: Buffer, bytes: number): Promise<Seen> {
+async function carryOut({ leave, stream }: Errand, caller: BareCaller, request: Buffer, bytes: number): Promise<Seen> {
   if (leave === undefined) return await caller.askPatiently(request)
   if (leave.during === 'request') {
     const seen = caller.askPatiently(request.subarray(0, Math.floor(leave.share * request.length)))
     setImmediate(() => caller.leave(leave.how))
     return await seen
   }
+  // A plain answer waits until it is whole: its caller sees nothing of it.
+  if (!stream) setTimeout(() => caller.leave(leave.how), leave.share * plainPatienceMs)
   const until = Math.floor(leave.share * (bytes - 40))
   caller.onHead = () => void (until === 0 && caller.leave(leave.how))
   caller.onBody = (had) => void (had >= until && caller.leave(leave.how))
@@ -168,6 +173,7 @@ async function carryOut({ leave }: Errand, caller: BareCaller, request: Buffer, 
 function isRight({ status, ended, body: bytes }: Seen, { stream, leave }: Errand, whole: Buffer): boolean {
   const body = stream ? withoutComments(bytes) : bytes
   if (leave?.during === 'request') return body.length === 0
+  if (leave !== undefined && status === 0) return true
   if (leave === undefined) return status === 200 && ended === 'whole' && body.equals(whole)
   return status === 200 && body.equals(whole.subarray(0, body.length))
 }
