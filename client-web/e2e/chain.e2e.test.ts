@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { startChain } from '../../gateway/dev/chain.ts'
 import { readParts, requirePart } from '../../gateway/dev/parts.ts'
 import { waitUntil } from '../../gateway/test/deadline.ts'
+import { keepChainLogs } from '../../gateway/test/kept-logs.ts'
 import { describeJourney } from './journey.ts'
 
 const pictures = join(import.meta.dirname, '../../.hearth/artefacts/page')
@@ -29,6 +30,7 @@ describeJourney('the page before the whole real chain', async () => {
     },
     close: async () => {
       await chain.stop()
+      keepChainLogs(stateDir, [chain.key])
       rmSync(stateDir, { recursive: true, force: true })
     },
   }

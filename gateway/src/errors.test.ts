@@ -1,4 +1,4 @@
-import { deepEqual, doesNotMatch, equal, match, notEqual, ok } from 'node:assert/strict'
+import { deepEqual, equal, match, notEqual, ok } from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { test } from 'node:test'
@@ -147,7 +147,7 @@ test('an error that quotes its input is told without it', () => {
     } catch (error) {
       thrown = error
     }
-    doesNotMatch(describe(new Error('outer', { cause: thrown })), /secre/)
+    equal(describe(new Error('outer', { cause: thrown })).includes('secre'), false)
     match(describe(thrown), /^SyntaxError: /)
   }
   const refused = new TypeError("The argument 'path' must be a string. Received 'secret'")

@@ -151,15 +151,22 @@ export interface BareRequest {
   readonly model?: string
   /** Added to the text, for a body that is larger. */
   readonly padding?: number
+  /** Of another route than chat, with its body. */
+  readonly path?: string
+  readonly body?: string
 }
 
 /** A chat request as bytes, its nonce in the text. */
-export function writeRequest({ key, nonce, stream, model: id = model, padding = 0 }: BareRequest): Buffer {
-  const content = `${nonce} ${'w'.repeat(padding)}`
-  const body = `{"model":"${id}","stream":${stream},"messages":[{"role":"user","content":"${content}"}]}`
-  const lines = [`POST ${chatPath} HTTP/1.1`, 'Host: hearth.test', `Authorization: Bearer ${key}`]
+export function writeRequest(request: BareRequest): Buffer {
+  const { key, path = chatPath, body = writeChat(request) } = request
+  const lines = [`POST ${path} HTTP/1.1`, 'Host: hearth.test', `Authorization: Bearer ${key}`]
   lines.push('Content-Type: application/json', `Content-Length: ${body.length}`)
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n${body}`, 'latin1')
+}
+
+function writeChat({ nonce, stream, model: id = model, padding = 0 }: BareRequest): string {
+  const content = `${nonce} ${'w'.repeat(padding)}`
+  return `{"model":"${id}","stream":${stream},"messages":[{"role":"user","content":"${content}"}]}`
 }
 
 /** The request id that the gateway gave an answer. */

@@ -162,12 +162,19 @@ class Connection {
     return arrival
   }
 
+  /** A request that has come while this process did other work is read first. */
+  #closeIdle(): void {
+    setImmediate(() => {
+      if (this.#arrival === undefined) this.#socket.end()
+    })
+  }
+
   #next(arrival: Arrival): void {
     if (this.#arrival !== arrival) return
     this.#arrival = undefined
     this.#before += 1
     const { keepAliveMs } = this.#options
-    if (keepAliveMs !== undefined) this.#idle = setTimeout(() => this.#socket.end(), keepAliveMs)
+    if (keepAliveMs !== undefined) this.#idle = setTimeout(() => this.#closeIdle(), keepAliveMs)
     if (this.#bytes.length > 0) this.#look()
   }
 }

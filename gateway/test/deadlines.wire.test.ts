@@ -4,6 +4,7 @@ import { describe, it } from 'node:test'
 import { waitUntil, withDeadline } from './deadline.ts'
 import type { FakeEngine } from './fake-engine.ts'
 import type { Gateway } from './harness.ts'
+import { adminPort, metricOf } from './watch.ts'
 import { assertError, chat, model, readEvents, withPair } from './wire.ts'
 
 /** Short, and yet more than a whole answer of the scripted engine takes on a busy machine. */
@@ -14,25 +15,25 @@ type Limit = (typeof limits)[number]
 
 const isStreamed = (limit: Limit) => limit === 'streamFirstByteMs' || limit === 'idleMs'
 
-/** A key for each limit that has it, and only it, of its own. */
-const keySettings = Object.fromEntries(limits.map((limit) => [limit, { timeouts: { [limit]: shortMs } }]))
-
-/** Two models on one engine: one request at a time in the line of `model`, no line for `open`. */
+/** For each limit two models that have it, and only it, of their own: in the line of one slot, and without a line. */
 const models = [
   { id: model, engine: 'gpu' },
-  { id: 'open', engine: 'free', served: model },
+  ...limits.flatMap((limit) => [
+    { id: `line-${limit}`, engine: 'gpu', served: model, timeouts: { [limit]: shortMs } },
+    { id: `open-${limit}`, engine: 'free', served: model, timeouts: { [limit]: shortMs } },
+  ]),
 ]
 
-function ask(gateway: Gateway, key: string, fields: object): Promise<Response> {
-  const answer = chat(gateway, fields, { headers: { authorization: `Bearer ${gateway.keys[key]}` } })
+function ask(gateway: Gateway, fields: object, key = gateway.key): Promise<Response> {
+  const answer = chat(gateway, fields, { headers: { authorization: `Bearer ${key}` } })
   // Some are awaited much later; where a check fails before that, its words are the ones to read.
   answer.catch(() => {})
   return answer
 }
 
-/** What a request of the key `limit` comes to when the engine stalls: the code of its error. */
+/** What a request with a short limit comes to when the engine stalls: the code of its error. */
 async function codeOfStall(gateway: Gateway, limit: Limit): Promise<string> {
-  const answer = await ask(gateway, limit, { model: 'open', stream: isStreamed(limit) })
+  const answer = await ask(gateway, { model: `open-${limit}`, stream: isStreamed(limit) })
   const text = await withDeadline(answer.text(), waitMs, `the answer to a request with a short ${limit}`)
   return /"code":"(\w+)"/.exec(text)?.[1] ?? `status ${answer.status}: ${text}`
 }
@@ -46,26 +47,20 @@ async function stallAll(engine: FakeEngine, gateway: Gateway): Promise<readonly 
   return await Promise.all([idle, ...others])
 }
 
-const waitingIn = (gateway: Gateway, count: number) =>
-  waitUntil(
-    async () => {
-      const port = gateway.logs().find(({ message }) => message === 'admin listening')?.['port']
-      const page = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
-      return page.includes(`hearth_queue_length{engine="gpu"} ${count}\n`)
-    },
-    waitMs,
-    `${count} requests wait in the line`,
-  )
+async function waitingIn(gateway: Gateway, count: number): Promise<void> {
+  const admin = await adminPort(gateway)
+  const waiting = async () => (await metricOf(admin, 'hearth_queue_length', 'engine="gpu"')) === count
+  await waitUntil(waiting, waitMs, `${count} requests wait in the line`)
+}
 
 describe('the line to an engine', () => {
   it('counts for none of the four time limits: a request that waits in it longer than each of them still gets its answer', async () => {
-    const keys = ['holder', ...limits]
-    const pair = { keys, keySettings, engineConfig: { capacity: 1 }, engines: ['free'], sections: { models } }
+    const pair = { engineConfig: { capacity: 1 }, engines: ['free'], sections: { models } }
     await withPair(pair, async ({ engine, gateway }) => {
       engine.script({ stall: 'head' })
-      const holder = ask(gateway, 'holder', {})
+      const holder = ask(gateway, {})
       await engine.waitFor(({ running }) => running === 1, 'the one slot of the line is taken')
-      const inLine = limits.map((limit) => ask(gateway, limit, { stream: isStreamed(limit) }))
+      const inLine = limits.map((limit) => ask(gateway, { model: `line-${limit}`, stream: isStreamed(limit) }))
       await waitingIn(gateway, limits.length)
       const codes = await stallAll(engine, gateway)
       assert.deepEqual(codes, ['engine_stalled', 'engine_timeout', 'engine_timeout', 'deadline_exceeded'])
@@ -113,9 +108,9 @@ describe('the time limits of a model and of a key', { concurrency: true }, () =>
       }
       await withPair(pair, async ({ engine, gateway }) => {
         engine.setDefault({ stall: 'head' })
-        const patient = [ask(gateway, 'none', { model: 'patient' }), ask(gateway, 'slow', { model: 'common' })]
+        const patient = [ask(gateway, { model: 'patient' }), ask(gateway, { model: 'common' }, gateway.keys['slow'])]
         await engine.waitFor(({ running }) => running === 2, 'the patient ones are with the engine')
-        const hasty = [ask(gateway, 'none', { model: 'common' }), ask(gateway, 'hasty', { model: 'patient' })]
+        const hasty = [ask(gateway, { model: 'common' }), ask(gateway, { model: 'patient' }, gateway.keys['hasty'])]
         for (const answer of hasty) await assertError(await answer, 504, code)
         engine.release()
         for (const answer of patient) assert.equal((await answer).status, 200)

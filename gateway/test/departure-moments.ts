@@ -20,10 +20,15 @@ export interface Leaving {
 /** Brings a caller to a moment of its request and lets it leave; resolves with when it left. */
 export type Moment = (leaving: Leaving) => Promise<number>
 
-const piece = Buffer.from(`data: {"choices":[{"index":0,"delta":{"content":"${'w'.repeat(200)}"}}]}\n\n`)
-const large = Buffer.from(`data: {"choices":[{"index":0,"delta":{"content":"${'w'.repeat(120_000)}"}}]}\n\n`)
-const chunkOf = (bytes: Buffer) =>
-  Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')])
+/** So many letters of an answer, as an event or as a part of a document. */
+function lettersOf(stream: boolean, count: number): Buffer {
+  const letters = 'w'.repeat(count)
+  return chunkOf(Buffer.from(stream ? `data: {"choices":[{"index":0,"delta":{"content":"${letters}"}}]}\n\n` : letters))
+}
+
+function chunkOf(bytes: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from('\r\n')])
+}
 
 export const beforeTheHead: Moment = (leaving) =>
   leaveWhen(leaving, (leave) => {
@@ -37,22 +42,26 @@ export const moments: Readonly<Record<string, Moment>> = {
     leaveWhen(leaving, (leave) => {
       leaving.replies.set(leaving.nonce, ({ socket }) => {
         socket.write(headOf(leaving.stream))
-        // The head of a plain answer waits for its first bytes: its caller sees nothing.
+        // A plain answer waits until it is whole, or very long: its caller sees nothing of it.
         if (!leaving.stream) setTimeout(leave, leaving.chance.below(20))
       })
       leaving.caller.onHead = leave
     }),
   'in the middle of the answer': (leaving) =>
     leaveWhen(leaving, (leave) => {
-      const until = leaving.chance.below(8_000)
-      leaving.replies.set(leaving.nonce, ({ socket }) => pour(socket, leaving.stream, piece, 2))
+      const { stream, chance } = leaving
+      const until = chance.below(8_000)
+      leaving.replies.set(leaving.nonce, ({ socket }) => {
+        pour(socket, stream, { letters: 200, everyMs: 2 })
+        if (!stream) setTimeout(leave, chance.below(50))
+      })
       leaving.caller.onBody = (bytes) => void (bytes > until && leave())
     }),
   'while it does not read': (leaving) =>
     leaveWhen(leaving, (leave) => {
       leaving.replies.set(leaving.nonce, ({ socket }) => {
         leaving.caller.socket.pause()
-        pour(socket, leaving.stream, large, 0, leave)
+        pour(socket, leaving.stream, { letters: 120_000, everyMs: 0, onFull: leave })
       })
     }),
 }
@@ -77,13 +86,24 @@ async function leaveWhen({ caller, request, how }: Leaving, plan: (leave: () => 
 
 const fullAfterMs = 100
 
-/** An answer without an end, a piece each `everyMs`; told when nothing of it has been taken for a while. */
-function pour(socket: Socket, stream: boolean, bytes: Buffer, everyMs: number, onFull?: () => void): void {
-  const chunk = chunkOf(bytes)
+interface Pouring {
+  /** Of each piece. */
+  readonly letters: number
+  readonly everyMs: number
+  /** Told when nothing has been taken for a while. */
+  readonly onFull?: () => void
+}
+
+const plainStart = '{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"'
+
+/** An answer without an end. */
+function pour(socket: Socket, stream: boolean, { letters, everyMs, onFull }: Pouring): void {
+  const chunk = lettersOf(stream, letters)
   const full = onFull && setTimeout(onFull, fullAfterMs)
   const more = () => {
     full?.refresh()
     if (!socket.destroyed) socket.write(chunk, (error) => void (error == null && setTimeout(more, everyMs)))
   }
-  socket.write(headOf(stream), more)
+  socket.write(headOf(stream))
+  socket.write(stream ? lettersOf(true, 1) : chunkOf(Buffer.from(plainStart)), more)
 }

@@ -139,6 +139,17 @@ test('the images hold the programs that the commands name, on the ports that the
   match(read('Dockerfile.client'), /\bHOST=0\.0\.0\.0 PORT=8501\b/)
 })
 
+test('the image of the gateway is built with the optional packages, of which the log of Google Cloud is one', () => {
+  match(read('Dockerfile.gateway'), /^RUN npm ci$/m)
+  doesNotMatch(read('.npmrc') + read('Dockerfile.gateway'), /^omit=|--omit|no-optional|NPM_CONFIG/im)
+  const [gateway] = readGateway().spec.containers
+  equal(gateway?.env.find(({ name }) => name === 'GOOGLE_CLOUD_PROJECT')?.value, 'PROJECT_ID')
+  equal(
+    gateway?.env.find(({ name }) => name === 'HEARTH_LOG'),
+    undefined,
+  )
+})
+
 test('what the Dockerfiles copy from the repository is there, the page with the settings that its own extend', () => {
   for (const name of dockerfiles) {
     const copied = [...read(name).matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(

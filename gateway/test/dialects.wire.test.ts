@@ -119,6 +119,31 @@ for (const dialect of dialects) {
       assert.equal('stream_options' in lastSent(), false)
     })
 
+    it('is metered by its own account, and by its chunks where it was cut', async () => {
+      const recordOf = async (behaviour: Behaviour, fields: object) => {
+        engine.script(say(behaviour))
+        const response = await chat(dialect, fields)
+        await response.text()
+        const id = response.headers.get('x-request-id')
+        return await gateway.waitForLog(({ requestId }) => requestId === id, 'the record')
+      }
+      const choices = { n: 2 }
+      // llama.cpp accounts for one choice only where it does not stream.
+      for (const [stream, wanted] of [
+        [true, 2 * answer.length],
+        [false, (dialect === 'llamacpp' ? 1 : 2) * answer.length],
+      ] as const) {
+        const { promptTokens, completionTokens, tokensEstimated, finishReason } = await recordOf(
+          {},
+          { stream, ...choices },
+        )
+        assert.ok(Number(promptTokens) > 10, String(promptTokens))
+        assert.deepEqual([completionTokens, tokensEstimated ?? false, finishReason], [wanted, false, 'stop'])
+      }
+      const cut = await recordOf({ dialect, thoughts: ['a'], noDone: true, dies: { afterEvents: 4 } }, { stream: true })
+      assert.deepEqual([cut['promptTokens'], cut['completionTokens'], cut['tokensEstimated']], [undefined, 3, true])
+    })
+
     it('thinks under both names, streamed and plain, and its content stays its own', async () => {
       engine.setDefault(say({ thoughts: thinking }))
       const thought = thinking.join('')

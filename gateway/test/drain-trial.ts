@@ -16,7 +16,7 @@ import { waitUntil } from './deadline.ts'
 import { assertNothingLeft, type Gateway, startGateway } from './harness.ts'
 import type { Chance } from './seeded.ts'
 import { adminPort, metricOf } from './watch.ts'
-import { model } from './wire.ts'
+import { model, withoutComments } from './wire.ts'
 
 export const streams = 100
 export const uploads = 20
@@ -161,14 +161,15 @@ function judge(
   canFinish: boolean,
   tell: (outcome: string, problem?: string) => void,
 ): void {
-  const text = body.toString()
+  const own = withoutComments(body)
+  const text = own.toString()
   const kind = kindOf(nonce)
   const code = /"code":"(\w+)"\}\}/.exec(text)?.[1]
   const outcome = `${kind} ${code ?? 'finished'} (${status})`
   if (ended !== 'whole') return tell(outcome, `the connection ended by ${ended}`)
   const pieces = kind === 'stream' ? streamPieces(nonce, words) : plainPieces(nonce, words)
   const whole = Buffer.concat(pieces)
-  if (canFinish) return tell(outcome, status === 200 && body.equals(whole) ? undefined : `it could finish: ${text}`)
+  if (canFinish) return tell(outcome, status === 200 && own.equals(whole) ? undefined : `it could finish: ${text}`)
   if (code !== 'draining') return tell(outcome, `it was not told: ${text}`)
   if (kind === 'upload') return tell(outcome, status === 503 ? undefined : 'the status is wrong')
   const isEvent = /\n\nevent: error\ndata: [^\n]*\n\n$/.test(text) && !text.includes('[DONE]')

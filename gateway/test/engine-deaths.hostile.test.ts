@@ -14,17 +14,19 @@ import {
   sayPart,
   startMortalEngine,
   trialsEach,
+  vectorModel,
 } from './engine-deaths.ts'
 import { assertNothingLeft, type Gateway, type LogRecord, startGateway } from './harness.ts'
 import { inParallel, seedOf, Tallies } from './seeded.ts'
+import { watchStandstill } from './standstill.ts'
 import { summarise } from './watch.ts'
-import { model } from './wire.ts'
+import { model, withoutComments } from './wire.ts'
 
 /** The promise: a caller knows within this time. */
 const knownMs = 1_000
 /** The deadlines of an engine that says nothing, which are two minutes outside of this test. */
 const idleMs = 700
-const width = 50
+const width = 20
 const expectedCodes: Readonly<Record<Fault, RegExp>> = {
   kill: /^engine_died$/,
   rst: /^engine_died$/,
@@ -34,6 +36,7 @@ const expectedCodes: Readonly<Record<Fault, RegExp>> = {
 
 describe('R36 an engine that dies', { concurrency: true }, () => {
   const seed = seedOf(process.env)
+  const standstill = watchStandstill()
   /** When each engine died, by the nonce of its answer. */
   const diedMs = new Map<string, number>()
   const patient = { timeouts: { drainMs: 1_000 } }
@@ -81,7 +84,7 @@ describe('R36 an engine that dies', { concurrency: true }, () => {
     }
     next.kill()
     await next.gone
-    await assertTruth({ fault: 'kill', gateway, seen, diedMs, withinMs: knownMs, seed })
+    await assertTruth({ fault: 'kill', gateway, seen, diedMs, withinMs: knownMs, standstill, seed })
   })
 
   for (const fault of ['rst', 'fin'] as const)
@@ -89,14 +92,14 @@ describe('R36 an engine that dies', { concurrency: true }, () => {
       const gateway = present(gateways.cut)
       const seen: Ended[] = []
       await inParallel(deathsOf(fault, seed), width, async (death) => void seen.push(await ask(gateway, death)))
-      await assertTruth({ fault, gateway, seen, diedMs, withinMs: knownMs, seed })
+      await assertTruth({ fault, gateway, seen, diedMs, withinMs: knownMs, standstill, seed })
     })
 
   it(`by silence: ${deathsEach} answers are an error, an error event or a visible break, when its time is over`, async () => {
     const gateway = present(gateways.hang)
     const seen: Ended[] = []
-    await inParallel(deathsOf('hang', seed), deathsEach / 4, async (death) => void seen.push(await ask(gateway, death)))
-    await assertTruth({ fault: 'hang', gateway, seen, diedMs, withinMs: idleMs + knownMs, seed })
+    await inParallel(deathsOf('hang', seed), deathsEach / 5, async (death) => void seen.push(await ask(gateway, death)))
+    await assertTruth({ fault: 'hang', gateway, seen, diedMs, withinMs: idleMs + knownMs, standstill, seed })
   })
 })
 
@@ -111,6 +114,7 @@ interface Truth {
   readonly seen: readonly Ended[]
   readonly diedMs: ReadonlyMap<string, number>
   readonly withinMs: number
+  readonly standstill: ReturnType<typeof watchStandstill>
   readonly seed: number
 }
 
@@ -126,7 +130,10 @@ function start(url: string, sections: object): Promise<Gateway> {
   return startGateway({
     config: {
       engines: [{ name: 'gpu', url, kind: 'openai', capacity: 512 }],
-      models: [{ id: model, engine: 'gpu' }],
+      models: [
+        { id: model, engine: 'gpu' },
+        { id: vectorModel, engine: 'gpu', task: 'embed' },
+      ],
       ...sections,
     },
     env: { HEARTH_HOST: '127.0.0.1' },
@@ -149,34 +156,44 @@ async function die({ nonce, socket }: Arrival, seed: number, diedMs: Map<string,
 }
 
 async function ask({ port, key }: Gateway, death: Death): Promise<Ended> {
-  const { nonce, stream } = death
-  return { death, seen: await askOnce(port, writeRequest({ key, nonce, stream })) }
+  const { nonce, kind } = death
+  const vectors = { path: '/v1/embeddings', body: `{"model":"${vectorModel}","input":"${nonce}"}` }
+  const request = writeRequest({ key, nonce, stream: kind === 'stream', ...(kind === 'vectors' ? vectors : {}) })
+  return { death, seen: await askOnce(port, request) }
 }
 
-async function assertTruth({ fault, gateway, seen, diedMs, withinMs, seed }: Truth): Promise<void> {
+async function assertTruth({ fault, gateway, seen, diedMs, withinMs, standstill, seed }: Truth): Promise<void> {
   const wrong: string[] = []
   const outcomes = new Tallies<string>()
   const tookMs: number[] = []
+  let delivered = 0
   const records = await recordsOf(gateway, seen)
   for (const { death, seen: answer } of seen) {
     const took = answer.endedMs - (diedMs.get(death.nonce) ?? Number.NaN)
     tookMs.push(took)
     try {
       const { how, code } = judge(answer, death)
-      const { outcome } = records.get(requestIdOf(answer)) ?? {}
+      const { outcome, completionTokens, tokensEstimated } = records.get(requestIdOf(answer)) ?? {}
       assert.match(String(outcome), expectedCodes[fault], 'the outcome of the record')
+      const tokens = wordsIn(answer, death)
+      if (tokens > 0)
+        assert.deepEqual([completionTokens, tokensEstimated], [tokens, true], 'what was delivered is metered')
+      delivered += tokens
       if (code !== undefined) assert.equal(code, outcome, 'the code that the caller was told')
       outcomes.add(`${how} (${String(outcome)})`)
-      assert.ok(took <= withinMs, `known after ${Math.round(took)} ms`)
+      assert.ok(took <= withinMs + standstill.ms(), `known after ${Math.round(took)} ms`)
     } catch (error) {
       wrong.push(
-        `${death.form}, ${death.says} of ${death.answer.length} bytes: ${String(error)}\n${answer.head}${answer.body}`,
+        `${death.form}, ${death.says} of ${death.answer.length} bytes: ${String(error)}\n${answer.head}${answer.body.subarray(0, 2_000)}`,
       )
     }
   }
   const { p50, p99, max } = summarise(tookMs)
   console.log(`${fault}: ${ofTrials(wrong.length, seen.length)} untrue; ${outcomes}`)
-  console.log(`${fault}: known after p50 ${p50} ms, p99 ${p99} ms, at most ${max} ms; seed ${seed}`)
+  console.log(`${fault}: ${delivered} tokens of the cut streams delivered and metered`)
+  console.log(
+    `${fault}: known after p50 ${p50} ms, p99 ${p99} ms, at most ${max} ms (this process stood still for ${standstill.ms()} ms); seed ${seed}`,
+  )
   assert.equal(seen.length, deathsEach)
   assert.deepEqual(wrong.slice(0, 5), [], `${wrong.length} of ${seen.length}, seed ${seed}`)
 }
@@ -188,20 +205,25 @@ async function recordsOf(gateway: Gateway, seen: readonly Ended[]): Promise<Read
   return new Map(found().map((record) => [String(record['requestId']), record]))
 }
 
+/** Words that the caller of a stream got, each an event. */
+function wordsIn({ body }: Seen, { kind, nonce }: Death): number {
+  return kind === 'stream' ? body.toString().split(`"content":"${nonce} `).length - 1 : 0
+}
+
 /** What the caller was told; throws where that is untrue. */
-function judge({ status, head, body, ended }: Seen, { stream, body: whole }: Death): { how: string; code?: string } {
+function judge({ status, head, body, ended }: Seen, { kind, body: whole }: Death): { how: string; code?: string } {
   if (status !== 200) {
     assert.equal(ended, 'whole')
     return { how: `${status}`, code: codeIn(body.toString(), status) }
   }
   if (!/^content-type: text\/event-stream/im.test(head)) {
-    assert.ok(!stream, 'a stream became a plain answer')
+    assert.notEqual(kind, 'stream', 'a stream became a plain answer')
     assert.notEqual(ended, 'whole', 'a cut answer passed as whole')
     assert.ok(whole.subarray(0, body.length).equals(body), 'bytes that the engine never said')
     return { how: 'broken' }
   }
   assert.equal(ended, 'whole', 'a stream broke without its terminal event')
-  const text = body.toString()
+  const text = withoutComments(body).toString()
   assert.doesNotMatch(text, /^data: ?\[DONE\]/m)
   const at = text.indexOf('event: error\n')
   assert.ok(at === 0 || text.slice(at - 2, at) === '\n\n', 'no error event, or one within another event')

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import {
+  type AnswerFraming,
   type Arrival,
   eventStream,
   json,
@@ -28,7 +29,7 @@ export const deathsEach = places * trialsEach
 /** One death: everything of it follows from its number, so that another process knows it too. */
 export interface Death {
   readonly nonce: string
-  readonly stream: boolean
+  readonly kind: Kind
   /** What would be the whole answer, framing and all. */
   readonly answer: Buffer
   /** The body of it without framing. */
@@ -40,35 +41,54 @@ export interface Death {
   readonly form: string
 }
 
-type Form = readonly [stream: boolean, framing: 'chunked' | 'length' | 'close', sliced: boolean]
+/** The name that both sides have for the model of vectors. */
+export const vectorModel = 'vectors'
 
-/** A stream whose end is the end of its connection is the hardest: a cut is a clean end there. */
+type Kind = 'stream' | 'plain' | 'vectors'
+type Form = readonly [kind: Kind, framing: AnswerFraming, sliced: boolean]
+
+/**
+ * An answer whose end is the end of its connection is the hardest: a cut is a clean end there. Vectors are so large that
+ * a part of them has left before the end.
+ */
 const forms: readonly Form[] = [
-  [true, 'chunked', false],
-  [true, 'close', true],
-  [false, 'length', true],
-  [true, 'chunked', true],
-  [false, 'chunked', true],
+  ['stream', 'chunked', false],
+  ['stream', 'close', true],
+  ['plain', 'length', true],
+  ['stream', 'chunked', true],
+  ['plain', 'close', true],
+  ['vectors', 'chunked', false],
 ]
 
 /** The death of that number, at place `number % places`. */
 export function deathOf(number: number, seed: number): Death {
   const chance = chanceFrom(seed + number)
   const place = number % places
-  const [stream, framing, sliced] = forms[Math.floor(number / places) % forms.length] ?? [true, 'chunked', false]
+  const [kind, framing, sliced] =
+    forms[Math.floor(number / places) % forms.length] ?? (['plain', 'length', false] as const)
   const nonce = nonceOf(number)
-  const words = 5 + chance.below(40)
-  const pieces = stream ? streamPieces(nonce, words) : plainPieces(nonce, words)
+  const stream = kind === 'stream'
+  const pieces = writePieces(kind, nonce, 5 + chance.below(40))
   const answer = writeAnswer(stream ? eventStream : json, pieces, framing)
   return {
     nonce,
-    stream,
+    kind,
     answer,
     body: Buffer.concat(pieces),
     says: chooseOffset({ answer, stream, place, inside: chance.next() }),
     sliceBytes: sliced ? 1 + chance.below(200) : answer.length,
-    form: `${stream ? 'stream' : 'plain'}, ${framing}`,
+    form: `${kind}, ${framing}`,
   }
+}
+
+/** More than what the gateway holds of vectors before their head leaves. */
+const vectorNumbers = 40_000
+
+function writePieces(kind: Kind, nonce: string, words: number): readonly Buffer[] {
+  if (kind === 'stream') return streamPieces(nonce, words)
+  if (kind === 'plain') return plainPieces(nonce, words)
+  const start = `{"object":"list","data":[{"object":"embedding","index":0,"embedding":[${'0.5,'.repeat(vectorNumbers)}`
+  return [Buffer.from(start), Buffer.from(`0.5]}],"model":"${vectorModel}"}`)]
 }
 
 interface Choice {
@@ -83,8 +103,8 @@ interface Choice {
 function chooseOffset({ answer, stream, place, inside }: Choice): number {
   const head = answer.indexOf('\r\n\r\n') + 4
   const done = answer.lastIndexOf('data: [DONE]')
-  // A stream is whole with the blank line of its terminal event; a plain answer with the last byte of its framing.
-  const last = stream ? done + 'data: [DONE]\n\n'.length - 1 : answer.length - 1
+  // A stream is whole with the blank line of its terminal event, a plain answer with the last brace of its document.
+  const last = stream ? done + 'data: [DONE]\n\n'.length - 1 : documentEnd(answer) - 1
   const near = [
     0,
     1,
@@ -98,6 +118,10 @@ function chooseOffset({ answer, stream, place, inside }: Choice): number {
     stream ? done + 8 : last - 7,
   ]
   return near[place] ?? head + Math.floor((last - head) * ((place - near.length + inside) / (places - near.length)))
+}
+
+function documentEnd(answer: Buffer): number {
+  return answer.lastIndexOf('}') + 1
 }
 
 /** Says what an engine still says before it dies; resolves when the kernel has it. */

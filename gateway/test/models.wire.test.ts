@@ -59,12 +59,13 @@ describe('with the home switched off', () => {
       one?.push(await timeOf(gateway, '/v1/models/model-7'))
     }
     const admin = await adminPort(gateway)
-    assert.deepEqual([home.connections(), await metricOf(admin, 'hearth_dials_total')], [0, 0])
+    const dials = () => metricOf(admin, 'hearth_connect_attempts_total')
+    assert.deepEqual([home.connections(), await dials()], [0, 0])
     const [ofHealth, ofList, ofOne] = [summarise(health ?? []), summarise(list ?? []), summarise(one ?? [])]
     for (const { p50 } of [ofList, ofOne]) assert.ok(p50 < Math.max(100, 5 * ofHealth.p50), `${p50} ms`)
     // The same home as one that is asked: this is what an answer that looks would take.
     const asked = await get(gateway, '/ready')
-    assert.deepEqual([asked.status, home.connections()], [503, 1])
+    assert.deepEqual([asked.status, home.connections(), await dials()], [503, 1, 1])
     const { hearth } = await modelOf(gateway, 'model-3')
     assert.deepEqual([hearth.state, hearth.stateCode], ['unreachable', 'engine_timeout'])
     assert.equal(home.connections(), 1)

@@ -97,7 +97,7 @@ export const steps = {
   looked: ['pictures', 'picturePixels', 'pictureBytes'],
   queued: ['queueMs'],
   connected: ['connectMs', 'reused'],
-  answered: ['firstByteMs'],
+  answered: ['firstByteMs', 'tokensEstimated'],
 } as const
 
 /** One way in which a request ends. */

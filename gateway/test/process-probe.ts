@@ -3,12 +3,15 @@
  * that the program under test stays as it is.
  */
 import type { Gateway } from './harness.ts'
+import { watchStandstill } from './standstill.ts'
 
 /** What a process holds after a full collection. */
 export interface Held {
   readonly heapMiB: number
   readonly timers: number
   readonly sockets: number
+  /** The longest time for which it did not run though it wanted to, in milliseconds. */
+  readonly standstillMs: number
 }
 
 /** The environment of a gateway that can be asked. */
@@ -22,11 +25,17 @@ export async function askHeld(gateway: Gateway): Promise<Held> {
   const before = gateway.logs().filter(isProbe).length
   process.kill(gateway.pid, 'SIGUSR2')
   await gateway.waitForLog(() => gateway.logs().filter(isProbe).length > before, 'the process says what it holds')
-  const { heapMiB, timers, sockets } = gateway.logs().findLast(isProbe) ?? {}
-  return { heapMiB: Number(heapMiB), timers: Number(timers), sockets: Number(sockets) }
+  const { heapMiB, timers, sockets, standstillMs } = gateway.logs().findLast(isProbe) ?? {}
+  return {
+    heapMiB: Number(heapMiB),
+    timers: Number(timers),
+    sockets: Number(sockets),
+    standstillMs: Number(standstillMs),
+  }
 }
 
 if (process.env['HEARTH_TEST_PROBE'] === '1') {
+  const standstill = watchStandstill()
   process.on('SIGUSR2', () => {
     // Twice: what has a finalizer goes with the second.
     globalThis.gc?.()
@@ -34,7 +43,8 @@ if (process.env['HEARTH_TEST_PROBE'] === '1') {
     const kinds = process.getActiveResourcesInfo()
     const count = (kind: string) => kinds.filter((one) => one === kind).length
     const heapMiB = process.memoryUsage().heapUsed / 1024 / 1024
-    const held: Held = { heapMiB, timers: count('Timeout'), sockets: count('TCPSocketWrap') }
+    const [timers, sockets, standstillMs] = [count('Timeout'), count('TCPSocketWrap'), standstill.ms()]
+    const held: Held = { heapMiB, timers, sockets, standstillMs }
     process.stdout.write(`${JSON.stringify({ message: 'probe', ...held })}\n`)
   })
 }

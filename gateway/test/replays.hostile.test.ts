@@ -74,7 +74,8 @@ describe('R39 a request whose engine fails', { concurrency: true }, () => {
       console.log(`${when}: ${outcomes}`)
       await assertNothingLeft(gateway)
       assert.equal(twice, 0)
-      assert.ok(reused > 0, 'connections are kept')
+      // An engine that closes what it has just answered is soon asked on new connections alone.
+      if (chosen === fates) assert.ok(reused > 0, 'connections are kept')
     })
 
   for (const [outage, reply] of [

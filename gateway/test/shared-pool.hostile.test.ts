@@ -13,7 +13,7 @@ import {
 } from './bare-engine.ts'
 import { assertNothingLeft, startGateway } from './harness.ts'
 import { type Chance, chanceFrom, seedOf } from './seeded.ts'
-import { model } from './wire.ts'
+import { model, withoutComments } from './wire.ts'
 
 const answers = 100_000
 const callers = 200
@@ -165,7 +165,8 @@ async function carryOut({ leave }: Errand, caller: BareCaller, request: Buffer, 
 }
 
 /** Whether every byte is of the caller's own answer, and all of it where the caller stayed. */
-function isRight({ status, ended, body }: Seen, { leave }: Errand, whole: Buffer): boolean {
+function isRight({ status, ended, body: bytes }: Seen, { stream, leave }: Errand, whole: Buffer): boolean {
+  const body = stream ? withoutComments(bytes) : bytes
   if (leave?.during === 'request') return body.length === 0
   if (leave === undefined) return status === 200 && ended === 'whole' && body.equals(whole)
   return status === 200 && body.equals(whole.subarray(0, body.length))

@@ -61,6 +61,59 @@ describe('a real model through page-side client, gateway, sidecar, WireGuard, Tr
     assert.ok(chunks > 3, `${chunks} chunks`)
   })
 
+  it('counts the tokens of each stream, and shows the account to who asked alone', async () => {
+    const stream = true as const
+    const request = { model, messages: [question], temperature: 0, max_completion_tokens: 7, stream }
+    let accounts = 0
+    let finish: string | null | undefined
+    for await (const chunk of await client.chat.completions.create(request)) {
+      accounts += chunk.choices.length === 0 ? 1 : 0
+      finish = chunk.choices[0]?.finish_reason ?? finish
+    }
+    assert.deepEqual([accounts, finish], [0, 'length'])
+    const asking = { ...request, n: 2, temperature: 1, stream_options: { include_usage: true } }
+    const told: number[] = []
+    const finished = new Set<number>()
+    for await (const { choices, usage } of await client.chat.completions.create(asking)) {
+      if (usage !== undefined && usage !== null) told.push(usage.completion_tokens)
+      for (const { index, finish_reason } of choices) if (finish_reason !== null) finished.add(index)
+    }
+    // This engine accounts for each choice by itself.
+    assert.deepEqual([told, finished.size], [[7, 7], 2])
+  })
+
+  it('writes what a schema wants, with the probability of each token, and no longer than it may', async () => {
+    const schema = { type: 'object', properties: { city: { type: 'string', maxLength: 20 } }, required: ['city'] }
+    const answer = await client.chat.completions.create({
+      model,
+      messages: [question],
+      temperature: 0,
+      seed: 7,
+      max_completion_tokens: 48,
+      response_format: { type: 'json_schema', json_schema: { name: 'capital', schema, strict: true } },
+    })
+    assert.deepEqual(Object.keys(JSON.parse(answer.choices[0]?.message.content ?? '')), ['city'])
+    const short = await client.chat.completions.create({
+      model,
+      messages: [question],
+      temperature: 0,
+      max_completion_tokens: 3,
+      logprobs: true,
+      top_logprobs: 2,
+    })
+    const tokens = short.choices[0]?.logprobs?.content ?? []
+    assert.deepEqual([tokens.length, short.choices[0]?.finish_reason, short.model], [3, 'length', model])
+    for (const { logprob, top_logprobs } of tokens) assert.ok(logprob <= 0 && top_logprobs.length === 2)
+  })
+
+  it('says by its code that a conversation is too long', async () => {
+    const words = { role: 'user', content: 'hello '.repeat(8_000) } as const
+    await assert.rejects(
+      client.chat.completions.create({ model, messages: [words] }),
+      (error) => error instanceof OpenAI.BadRequestError && error.code === 'context_length_exceeded',
+    )
+  })
+
   it('says what its model is for, and lets no engine be asked for work that no model does', async () => {
     assert.equal((await client.models.retrieve(model)).id, model)
     await assert.rejects(

@@ -253,6 +253,67 @@ test('the body for the engine has the fields in the order of the table, without 
   equal(write('pepper'), '{"model":"a\\"b","messages":[ ],"n":2,"cache_salt":"pepper"}')
 })
 
+test('every stream is asked what it cost, once and in our own bytes, and nothing else is', async () => {
+  const asked = async (text: string, kind: BodyKind = 'chat') => {
+    const bytes = Buffer.from(text)
+    const fields = await readFields(bytes, kind, { strictFields: false })
+    const sent = Buffer.concat(rebuildBody(bytes, fields, { model: 'm', cacheSalt: undefined })).toString()
+    equal(
+      sent.split('stream_options').length - 1,
+      sent.includes('"stream":true') ? 1 : sent.includes('{ "incl') ? 1 : 0,
+    )
+    return [sent.replace(/.*"stream"/, ''), fields.showUsage]
+  }
+  const chat = '{"model":"m","messages":[],"stream":true'
+  const usage = ':true,"stream_options":{"include_usage":true}}'
+  deepEqual(await asked(`${chat}}`), [usage, false])
+  deepEqual(await asked(`${chat},"stream_options":null}`), [usage, false])
+  deepEqual(await asked(`${chat},"stream_options":{ "include_usage" : false }}`), [usage, false])
+  deepEqual(await asked(`${chat},"stream_options":{ "x":1, "include_usage" : true }}`), [usage, true])
+  const both = ':true,"stream_options":{"include_usage":true,"continuous_usage_stats":true}}'
+  deepEqual(await asked(`${chat},"stream_options":{"continuous_usage_stats":true,"include_usage":true}}`), [both, true])
+  deepEqual(await asked(`${chat},"stream_options":{"continuous_usage_stats":true}}`), [usage, false])
+  deepEqual(await asked('{"model":"m","prompt":"a","stream":true}', 'completions'), [usage, false])
+  const plain = ':false,"stream_options":{ "include_usage":true}}'
+  deepEqual(await asked('{"model":"m","messages":[],"stream":false,"stream_options":{ "include_usage":true}}'), [
+    plain,
+    true,
+  ])
+  deepEqual(await asked('{"model":"m","messages":[],"stream":null}'), [':null}', false])
+})
+
+test('a field goes under the name that the engine knows, unless both were sent', async () => {
+  const renamed = { max_completion_tokens: 'max_tokens' }
+  const sent = async (text: string) => {
+    const bytes = Buffer.from(text)
+    const fields = await readFields(bytes, 'chat', { strictFields: false })
+    return Buffer.concat(rebuildBody(bytes, fields, { model: 'm', cacheSalt: undefined, renamed })).toString()
+  }
+  equal(
+    await sent('{"model":"m","messages":[],"max_completion_tokens":3}'),
+    '{"model":"m","messages":[],"max_tokens":3}',
+  )
+  const both = '{"model":"m","messages":[],"max_tokens":2,"max_completion_tokens":3}'
+  equal(await sent(both), both)
+})
+
+test('a caller who switches thinking off is known by each way to say so', async () => {
+  const thinks = async (more: object) => (await fieldsOf(more)).thinks
+  for (const off of [
+    { reasoning_effort: 'none' },
+    { chat_template_kwargs: { enable_thinking: false } },
+    { chat_template_kwargs: { thinking: false } },
+  ])
+    equal(await thinks(off), false, JSON.stringify(off))
+  for (const on of [
+    {},
+    { reasoning_effort: 'low' },
+    { chat_template_kwargs: { enable_thinking: true } },
+    { chat_template_kwargs: null },
+  ])
+    equal(await thinks(on), true, JSON.stringify(on))
+})
+
 test('a picture reaches the engine as a view on the bytes that came', async () => {
   const url = `data:image/png;base64,${'AAAA'.repeat(10_000)}`
   const bytes = Buffer.from(JSON.stringify({ model: 'm', ...saying({ uuid: 1, image_url: { url } }) }))

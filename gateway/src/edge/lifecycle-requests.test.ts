@@ -83,6 +83,7 @@ test('a failure of ours is a warning, what a caller did wrong and an end in orde
   const cases = [
     [500, 'internal_error', 'WARNING'],
     [503, 'engine_unreachable', 'WARNING'],
+    [200, 'engine_died', 'WARNING'],
     [499, 'other', 'INFO'],
     [503, 'draining', 'INFO'],
     [404, 'unknown_route', 'INFO'],
@@ -124,7 +125,7 @@ test('a caller who leaves ends its request, which is written down as 499 client_
     [record['status'], record['outcome'], record['fix'], record.severity],
     [499, 'client_gone', 'noted', 'INFO'],
   )
-  equal(door.metered[0]?.status, 499)
+  deepEqual([door.metered[0]?.status, door.metered[0]?.aborted], [499, 'client_gone'])
 })
 
 test('an answer that is whole ends no signal, and no timer is left that could', async (t) => {

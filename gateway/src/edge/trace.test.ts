@@ -21,6 +21,7 @@ test('a valid traceparent is gone on with, by a span of our own', () => {
   deepEqual(taken({ traceparent: valid }), { sampled: true, state: undefined })
   deepEqual(taken({ traceparent: valid.replace(/01$/, '00') }), { sampled: false, state: undefined })
   deepEqual(taken({ traceparent: valid.replace(/01$/, 'fe') }), { sampled: false, state: undefined })
+  equal(openTrace({ traceparent: valid.replace('6-0', '0-0') }).traceId.at(-1), '0')
   const trace = openTrace({ traceparent: valid })
   equal(traceparentOf(trace), `00-${traceId}-${trace.spanId}-01`)
 })
@@ -68,6 +69,9 @@ test('a tracestate passes whole or not at all, and never without its traceparent
   const wrong = ['', ',', 'a', 'A=b', 'a=', 'a=b=c', 'a=b,é=c', 'a=b\u0001', many(33), `a=${'x'.repeat(257)}`]
   for (const text of [...wrong, `a=${'x'.repeat(250)},b=${'x'.repeat(250)},c=${'x'.repeat(10)}`])
     equal(stateOf(text), undefined, JSON.stringify(text))
+  const long = (characters: number) => `a=${'x'.repeat(256)},b=${'x'.repeat(characters - 261)}`
+  equal(stateOf(long(512))?.length, 512)
+  equal(stateOf(long(513)), undefined)
   equal(openTrace({ tracestate: 'a=b' }).state, undefined)
   equal(openTrace({ 'x-cloud-trace-context': traceId, tracestate: 'a=b' }).state, undefined)
 })
@@ -78,7 +82,15 @@ test('the header of Google Cloud counts where no valid traceparent is there', ()
   deepEqual(cloud(`${traceId.toUpperCase()}/1;o=0`), { sampled: false, state: undefined })
   deepEqual(cloud(traceId), { sampled: false, state: undefined })
   deepEqual(cloud(`${traceId};o=1`), { sampled: true, state: undefined })
-  for (const wrong of [zeros, `${traceId}/x`, `${traceId};o=2`, `${traceId}/1;o=1;x`, traceId.slice(1), `${traceId}\n`])
+  for (const wrong of [
+    zeros,
+    `${traceId}/x`,
+    `${traceId};o=2`,
+    `${traceId}/1;o=1;x`,
+    `x${traceId}`,
+    traceId.slice(1),
+    `${traceId}\n`,
+  ])
     equal(cloud(wrong), 'fresh', wrong)
   deepEqual(cloud(`${'1'.repeat(32)}/1;o=0`, { traceparent: valid }), { sampled: true, state: undefined })
   deepEqual(cloud(`${traceId}/1;o=1`, { traceparent: 'nonsense' }), { sampled: true, state: undefined })

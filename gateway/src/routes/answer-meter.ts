@@ -27,9 +27,10 @@ export interface Metered {
 export async function meterAnswer(
   { meters, now }: { readonly meters: Meters; readonly now: () => number },
   { kind, route, pictures }: Metered,
-  { abort, timing }: Pick<RequestState, 'abort' | 'timing'>,
+  request: Pick<RequestState, 'abort' | 'timing' | 'stream'>,
   answer: () => Promise<RelayOutcome>,
 ): Promise<RelayOutcome> {
+  const { signal } = request.abort
   const startedAt = now()
   const common = { engine: route.engine.config.name, model: route.model.id, operation: operations[kind], pictures }
   try {
@@ -39,16 +40,18 @@ export async function meterAnswer(
       ...common,
       code: error?.code ?? 'ok',
       ms: now() - startedAt,
-      firstTokenMs: firstTokenMs === undefined ? undefined : (timing.queueMs ?? 0) + firstTokenMs,
+      firstTokenMs: firstTokenMs === undefined ? undefined : (request.timing.queueMs ?? 0) + firstTokenMs,
       bytesOut,
       usage,
     })
     // What its signal ended is counted with the request.
-    if (error !== undefined && !abort.signal.aborted) meters.abort(error.code)
+    if (error !== undefined && !signal.aborted) meters.abort(error.code)
     return outcome
   } catch (thrown) {
     const { code } = toHearthError(thrown)
     meters.answer({ ...common, code, ms: now() - startedAt, firstTokenMs: undefined, bytesOut: 0, usage: undefined })
+    // Its caller has the head of a stream already.
+    if (request.stream?.begunEarly === true && !signal.aborted) meters.abort(code)
     throw thrown
   }
 }

@@ -5,8 +5,12 @@ import type { RelayOutcome } from '../upstream/relay.ts'
 import type { Carried } from '../upstream/tunnels.ts'
 import type { PictureFacts } from '../vision/pictures.ts'
 
+const reasons: ReadonlySet<string> = new Set([
+  ...['stop', 'length', 'tool_calls', 'function_call', 'content_filter', 'abort', 'error', 'eos', 'repetition'],
+])
+
 /** What the pictures come to; nothing for a request without any. */
-export function notePictures({ log }: RequestState, facts: readonly PictureFacts[]): void {
+export function notePictures({ log }: Pick<RequestState, 'log'>, facts: readonly PictureFacts[]): void {
   if (facts.length === 0) return
   log.pictures = facts.length
   log.picturePixels = facts.reduce((sum, { width, height }) => sum + width * height, 0)
@@ -29,14 +33,23 @@ export function noteWay({ log }: RequestState, { upstream }: Engine): void {
 }
 
 /** What an answer came to, whole or cut; `ms` is how long it took, with its time in the line. */
-export function noteAnswer({ log, timing }: RequestState, outcome: RelayOutcome, ms: number): void {
+export function noteAnswer(
+  { log, timing }: Pick<RequestState, 'log' | 'timing'>,
+  outcome: RelayOutcome,
+  ms: number,
+): void {
   const { bytesOut, firstByteMs, firstTokenMs, usage, finishReason, error } = outcome
   const { promptTokens, completionTokens, cachedTokens, estimated } = usage
   const ttftMs = firstTokenMs === undefined ? undefined : (timing.queueMs ?? 0) + firstTokenMs
   const tokensPerSecond = rateOf(completionTokens, ttftMs, ms)
   const tokens = { promptTokens, cachedTokens, completionTokens, tokensEstimated: estimated, tokensPerSecond }
-  Object.assign(log, { bytesOut, firstByteMs, ttftMs, ...tokens, finishReason })
+  Object.assign(log, { bytesOut, firstByteMs, ttftMs, ...tokens, finishReason: reasonOf(finishReason) })
   if (error !== undefined) Object.assign(log, { outcome: error.code, detail: error.detail, fix: fixOf(error.code) })
+}
+
+/** Why the engine stopped, in words of ours: its own word is a text like any other that it writes. */
+function reasonOf(said: string | undefined): string | undefined {
+  return said === undefined || reasons.has(said) ? said : 'other'
 }
 
 /** Tokens a second from the first one on; undefined where there was no time between them. */

@@ -13,6 +13,7 @@ export interface EngineFailure {
 
 /** An error body longer than this is cut: engines echo what they were sent. */
 export const errorBodyBytesMax = 64 * 1024
+const lineEnd = /\r\n|\r|\n/
 /** How engines say that their own line is full. */
 const queueWords = /\bbusy\b|queue is full/i
 
@@ -41,11 +42,17 @@ export function fromEngine(failure: EngineFailure, names?: ModelNames): HearthEr
  */
 export function fromErrorEvent(event: Buffer, names?: ModelNames): HearthError {
   const text = event.toString('utf8', 0, errorBodyBytesMax)
-  const data = [...text.matchAll(/^(?:data|error):[ \t]*(.*)$/gm)].map(([, value]) => value).join('\n')
+  const data = text.split(lineEnd).flatMap(dataOf).join('\n')
   const body = Buffer.from(data)
   const error = fromEngine({ status: readWords(body)?.status ?? 500, contentType: 'application/json', body }, names)
   const detail = error.detail?.replace('The engine answered', 'The engine reported in its stream')
   return new HearthError(error.code, { source: 'engine', detail, message: error.message, param: error.param })
+}
+
+/** Older versions of llama.cpp call the field of an error `error`. */
+function dataOf(line: string): string[] {
+  const colon = line.indexOf(':')
+  return line.startsWith('data:') || line.startsWith('error:') ? [line.slice(colon + 1)] : []
 }
 
 function codeFor({ status, contentType }: EngineFailure, said: EngineWords | undefined): ErrorCode {

@@ -108,6 +108,8 @@ test('an error event is read in every form of event, and one that cannot be read
     `event: error\ndata: ${body}\n\n`,
     `id: 1\ndata: ${body.slice(0, 1)}\ndata: ${body.slice(1)}\n\n`,
     `error: ${body}\n\n`,
+    `event: error\rdata: ${body}\r\r`,
+    `data: ${body.replace('The', '\u2028The')}\n\n`,
   ])
     equal(fromErrorEvent(Buffer.from(event)).code, 'queue_full', event)
   for (const event of [
@@ -142,6 +144,8 @@ test('what an engine echoes is cut, however it is quoted', () => {
       "body.x: it's wrong",
     ],
     ["x 'input': 'SECRET'", 'x'],
+    [`cannot identify b'\\x89PNG${'\\x00'.repeat(20)}' at all`, 'cannot identify … at all'],
+    [`cannot identify b'\\x89PNG${'\\x00'.repeat(5_000)}`, 'cannot identify …'],
     ["{'loc': ('body', 'x', 0), 'msg': 'a', 'input': {'loc': 'SECRET'}}", 'body.x.0: a'],
   ] as const) {
     const body = Buffer.from(JSON.stringify({ error: { message } }))

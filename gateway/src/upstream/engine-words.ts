@@ -24,11 +24,15 @@ const inner =
 /** The name of a field, as engines write it. */
 const paramName = /^[\w.[\]-]{1,128}$/
 
-/** What is wrong, of each item of pydantic's list as Python prints it; the input that it echoes comes after that. */
-const listedProblem =
-  /'loc': (\([^)]{0,500}\)|'[^']{0,500}'), 'msg': ('(?:[^'\\]|\\.){0,1000}'|"(?:[^"\\]|\\.){0,1000}")/g
-/** The same in pydantic's own print: what stands in brackets behind each message. */
-const printedInput = /[ \t]*\[type=[a-z_]+,.*$|^[ \t]*For further information visit .*$/gm
+/** Longest place and longest message of one problem in pydantic's list. */
+const placeCharsMax = 600
+const problemCharsMax = 1000
+/** What pydantic prints behind each message, the input among it, and its line of advertisement. */
+const typeMark = ' [type='
+const adviceMark = 'For further information visit'
+
+/** Bytes as Python prints them: the begin of a picture, in most messages that have some. */
+const printedBytes = /\bb'(?:[^'\\]|\\.){32,}'?/g
 
 /** Words by which engines name what an HTTP status would, where they give no number. */
 const statusByType: Readonly<Record<string, number>> = {
@@ -101,6 +105,7 @@ function field(value: unknown, key: string): unknown {
  */
 export function tidy(message: string, names?: ModelNames): string {
   const text = withoutInputs(message)
+    .replace(printedBytes, '…')
     .replace(/[A-Za-z0-9+/=_-]+/g, (run) => (run.length < 200 ? run : '…'))
     .replace(/\b[0-9a-f]{64}\b/g, '…')
   const named = names === undefined || names.served === names.model ? text : text.replaceAll(names.served, names.model)
@@ -108,20 +113,46 @@ export function tidy(message: string, names?: ModelNames): string {
 }
 
 function withoutInputs(message: string): string {
-  if (message.includes("'input': ")) {
-    const problems = [...message.matchAll(listedProblem)].map(
-      ([, loc = '', msg = '']) => `${place(loc)}: ${msg.slice(1, -1)}`,
-    )
-    return problems.length > 0 ? [...new Set(problems)].join('; ') : message.slice(0, message.indexOf("'input': "))
+  const input = message.indexOf("'input': ")
+  if (input >= 0) {
+    const problems = listedProblems(message)
+    return problems.length > 0 ? [...new Set(problems)].join('; ') : message.slice(0, input)
   }
-  if (message.includes('input_value=')) return message.replace(printedInput, '').trimEnd()
-  return message.replace(/ on data=[\s\S]*$/, '')
+  if (message.includes('input_value=')) return message.split('\n').flatMap(printedProblem).join('\n')
+  const data = message.indexOf(' on data=')
+  return data < 0 ? message : message.slice(0, data)
 }
 
-/** `('body', 'messages', 0)` and `'body.messages.0'` alike. */
+/** Place and message of each item of pydantic's list as Python prints it; the input comes behind them. */
+function listedProblems(message: string): string[] {
+  const problems: string[] = []
+  for (let at = message.indexOf("'loc': "); at >= 0; at = message.indexOf("'loc': ", at + 1)) {
+    const item = message.slice(at, at + placeCharsMax + problemCharsMax)
+    const behind = item.indexOf("'msg': ")
+    if (behind < 0 || behind > placeCharsMax) continue
+    const text = quoted(item, behind + "'msg': ".length)
+    problems.push(`${place(item.slice("'loc': ".length, behind))}: ${text}`)
+    at += behind + text.length
+  }
+  return problems
+}
+
+/** The text in quotes of either kind that begins at `start`. */
+function quoted(text: string, start: number): string {
+  const quote = text[start]
+  let end = start + 1
+  while (end < text.length && text[end] !== quote) end += text[end] === '\\' ? 2 : 1
+  return text.slice(start + 1, end)
+}
+
+/** `('body', 'messages', 0), ` and `'body.messages.0', ` alike. */
 function place(loc: string): string {
-  return loc
-    .replace(/[()' ]/g, '')
-    .replace(/,$/, '')
-    .replaceAll(',', '.')
+  const parts = loc.replaceAll(/[()' ]/g, '').split(',')
+  return parts.filter((part) => part !== '').join('.')
+}
+
+function printedProblem(line: string): string[] {
+  if (line.trimStart().startsWith(adviceMark)) return []
+  const end = line.indexOf(typeMark)
+  return [end < 0 ? line : line.slice(0, end)]
 }

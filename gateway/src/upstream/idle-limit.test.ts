@@ -15,9 +15,11 @@ test('an engine of which nothing is known gets a quarter of a second', () => {
 
 test('a connection may be idle for four fifths of the time that another has been open', () => {
   const limit = new IdleLimit()
+  equal([250, 251].map((ms) => limit.learnsFrom(ms)).join(), 'false,true')
   limit.sawOpen(4_000)
   limit.sawOpen(100)
   equal(longest(limit, 0), 3_200)
+  equal([4_000, 4_001].map((ms) => limit.learnsFrom(ms)).join(), 'false,true')
 })
 
 test('a connection may be idle for half of the shortest time after which the engine closed one', () => {

@@ -17,6 +17,11 @@ export class IdleLimit {
   #closedMs = Number.POSITIVE_INFINITY
   #closedAt = Number.NEGATIVE_INFINITY
 
+  /** Whether it says anything new that a connection is open at this age. */
+  learnsFrom(idleMs: number): boolean {
+    return idleMs > Math.max(this.#openMs, trustedMs)
+  }
+
   /** A connection is open though it has been idle for so long. */
   sawOpen(idleMs: number): void {
     this.#openMs = Math.max(this.#openMs, idleMs)

@@ -21,8 +21,6 @@ export interface Timing {
   firstByteMs?: number
   /** From the dispatch to the first text of a stream. */
   firstTokenMs?: number
-  /** From the request to the end of the answer. */
-  totalMs?: number
   /** The way through the mesh. */
   way?: Way | undefined
 }
@@ -36,19 +34,21 @@ const steps = [
   ['connect', 'connectMs'],
   ['first-byte', 'firstByteMs'],
   ['first-token', 'firstTokenMs'],
-  ['total', 'totalMs'],
 ] as const satisfies readonly (readonly [string, keyof Timing])[]
 
 /** The value of `Server-Timing`, as browsers show it; empty where no step is known. Names no host and no address. */
 export function serverTiming(timing: Timing): string {
-  const { way } = timing
-  const mesh =
-    way === undefined ? [] : [`mesh;desc="${way.path}"${way.rttMs === undefined ? '' : `;${duration(way.rttMs)}`}`]
-  const taken = steps.flatMap(([name, key]) => {
+  let text = describeWay(timing.way)
+  for (const [name, key] of steps) {
     const ms = timing[key]
-    return ms === undefined ? [] : [`${name};${duration(ms)}`]
-  })
-  return [...mesh, ...taken].join(', ')
+    if (ms !== undefined) text += `${text === '' ? '' : ', '}${name};${duration(ms)}`
+  }
+  return text
+}
+
+function describeWay(way: Way | undefined): string {
+  if (way === undefined) return ''
+  return `mesh;desc="${way.path}"${way.rttMs === undefined ? '' : `;${duration(way.rttMs)}`}`
 }
 
 /** The same as headers: none where nothing is known. */
@@ -57,6 +57,9 @@ export function timingHeaders(timing: Timing): Record<string, string> {
   return value === '' ? {} : { 'server-timing': value }
 }
 
+/** Made of whole numbers: the text of a fraction costs several times as much, and each answer has a dozen. */
 function duration(ms: number): string {
-  return `dur=${Math.max(0, Math.round(ms * 10)) / 10}`
+  const tenths = Math.max(0, Math.round(ms * 10))
+  const part = tenths % 10
+  return part === 0 ? `dur=${tenths / 10}` : `dur=${(tenths - part) / 10}.${part}`
 }

@@ -40,6 +40,6 @@ export interface Shaper {
   /** Events so far that brought text of the answer: it grows by one an event at most. 0 for a plain answer. */
   readonly generated: number
   readonly usage: Usage
-  /** Why the engine stopped, once it said so: `stop`, `length`, `tool_calls`… The first choice's. */
+  /** Why the engine stopped, once it said so: `stop`, `length`, `tool_calls`… The first choice's; `other` where nobody knows the word. */
   readonly finishReason: string | undefined
 }

@@ -97,6 +97,16 @@ test('a stream is whole only with a finish_reason of each choice that began', ()
   }
 })
 
+test('a finish_reason that nobody knows is an end, passes, and is not kept', () => {
+  for (const reason of ['a secret of the prompt', 'x'.repeat(1_000), '\ud83d']) {
+    const shaper = shaperOf()
+    const end = chunk(0, {}, reason)
+    equal(shaper.event(end), end)
+    equal(shaper.endOfEvents().length, 0)
+    equal(shaper.finishReason, 'other')
+  }
+})
+
 test('a finish_reason that says it failed is no end: nothing more passes', () => {
   for (const [reason, code] of [
     ['error', 'engine_error'],
@@ -121,6 +131,8 @@ test('every form of event is read: line ends, other fields, data on several line
     `data: ${json.slice(0, 1)}\ndata: ${json.slice(1)}\n\n`,
     `data: ${spaced.replaceAll(' , ', ' ,\ndata: ')}\n\n`,
     `data: ${spaced}\r\n\r\n`,
+    `id: 1\rdata: ${json.slice(0, 1)}\rdata: ${json.slice(1)}\r\r`,
+    `id: 1\r\ndata: ${json.slice(0, 1)}\r\ndata:${json.slice(1)}\r\n\r\n`,
   ]) {
     const shaper = shaperOf({ model: 'm' })
     const bytes = Buffer.from(text)

@@ -162,10 +162,18 @@ export class Tunnels extends Dispatcher {
     else this.#idleLimit.sawOpen(idleMs)
   }
 
+  /** The oldest is open at its age where its end does not turn out to be here, unread, when the turn of the loop is over. */
+  #watch(oldest: Kept, idleMs: number): void {
+    if (!this.#idleLimit.learnsFrom(idleMs)) return
+    setImmediate(() => {
+      if (this.#idle[0] === oldest) this.#idleLimit.sawOpen(idleMs)
+    })
+  }
+
   #takeIdle(): Kept | undefined {
     const now = this.#options.now()
     const [oldest] = this.#idle
-    if (oldest !== undefined) this.#idleLimit.sawOpen(now - oldest.idleSince)
+    if (oldest !== undefined) this.#watch(oldest, now - oldest.idleSince)
     for (let kept = this.#idle.pop(); kept !== undefined; kept = this.#idle.pop()) {
       const { client, idleSince } = kept
       if (!client.stats.connected || client.destroyed) continue

@@ -1,7 +1,7 @@
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import type { Seen } from './ask.ts'
 import type { Bench } from './bench.ts'
-import { askInSilence, assertError, type Case, type PerClient, settled } from './case.ts'
+import { askInSilence, assertError, type Case, type PerClient, settled, slowMs } from './case.ts'
 
 const words = ['One', ' two', ' three', ' four', ' five', ' six', ' seven', ' eight', ' nine', ' ten']
 const text = words.join('')
@@ -102,7 +102,7 @@ export const faultCases: readonly Case[] = [
       const leave = new AbortController()
       bench.engine.script({ stall: 'head' })
       const asked = bench.ask({ leaves: 'when-told', retries: 2 }, leave.signal)
-      await bench.engine.waitFor(({ running }) => running === 1, 'the engine works on it')
+      await bench.engine.waitFor(({ running }) => running === 1, 'the engine works on it', slowMs)
       leave.abort()
       const { error } = await asked
       await assertLeft(bench)
@@ -123,7 +123,7 @@ export const faultCases: readonly Case[] = [
     name: "the client's own time runs out",
     play: async (bench) => {
       bench.engine.script({ stall: 'head' })
-      const { error } = await bench.ask({ timeoutMs: 300 })
+      const { error } = await bench.ask({ timeoutMs: 1_000 })
       const classes: PerClient = {
         'openai (npm)': 'APIConnectionTimeoutError',
         'openai (PyPI)': 'APITimeoutError',
@@ -153,5 +153,5 @@ function assertCut(bench: Bench, seen: Seen, code: 'engine_died' | 'engine_error
 /** The engine saw the caller go, the gateway wrote that down, and nobody asked again. */
 async function assertLeft(bench: Bench): Promise<void> {
   deepEqual(await settled(bench), ['aborted'])
-  await bench.gateway.waitForLog(({ outcome }) => outcome === 'client_gone', 'the record says who left')
+  await bench.gateway.waitForLog(({ outcome }) => outcome === 'client_gone', 'the record says who left', slowMs)
 }

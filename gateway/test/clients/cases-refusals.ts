@@ -2,7 +2,7 @@ import { deepEqual, equal, ok } from 'node:assert/strict'
 import { errorTable } from '../../src/errors.ts'
 import { chat } from '../wire.ts'
 import { models } from './bench.ts'
-import { assertError, assertWhole, type Case, type PerClient, settled } from './case.ts'
+import { assertError, assertWhole, type Case, type PerClient, settled, slowMs } from './case.ts'
 
 const badRequest: PerClient = {
   'openai (npm)': 'BadRequestError',
@@ -101,9 +101,9 @@ export const refusalCases: readonly Case[] = [
       const { engine, gateway, ask } = bench
       engine.script({ stall: 'head', tokens: ['first'] }, { tokens: ['second'] })
       const first = chat(gateway, { model: models.narrow })
-      await engine.waitFor(({ running }) => running === 1, 'the only place is taken')
+      await engine.waitFor(({ running }) => running === 1, 'the only place is taken', slowMs)
       const answered = ask({ model: models.narrow, retries: 1 })
-      await gateway.waitForLog(({ status }) => status === 429, 'it was refused')
+      await gateway.waitForLog(({ status }) => status === 429, 'it was refused', slowMs)
       engine.release()
       await (await first).text()
       assertWhole(await answered, 'second')

@@ -6,8 +6,9 @@ import { withDeadline } from '../deadline.ts'
 import { type Ask, type Client, type ClientName, nothingSeen, type Seen } from './ask.ts'
 
 const folder = join(import.meta.dirname, 'python')
-const startMs = 60_000
-const answerMs = 30_000
+/** Loading litellm is five seconds of processor. */
+const startMs = 180_000
+const answerMs = 60_000
 
 /**
  * Starts one of the programs beside this file, in a process that can reach nothing but loopback; `python` is an interpreter
@@ -36,7 +37,10 @@ export async function startPythonClient(name: ClientName, program: string, pytho
     throw new Error(`${program} ended with ${code}: ${errors}`)
   })
   early.catch(() => {})
-  await withDeadline(Promise.race([ready.promise, early]), startMs, `${program} is ready`)
+  await withDeadline(Promise.race([ready.promise, early]), startMs, `${program} is ready`).catch((error: unknown) => {
+    child.kill('SIGKILL')
+    throw error
+  })
   let asked = 0
   return {
     name,

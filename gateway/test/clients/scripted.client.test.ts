@@ -17,13 +17,15 @@ describe('a scripted engine behind the gateway', { concurrency: starters.length 
     describe(name, { concurrency: 1, skip }, () => {
       let client: Client
       let bench: Bench & AsyncDisposable
+      const opened: AsyncDisposable[] = []
       before(async () => {
         client = await start()
+        opened.push(client)
         bench = await openBench(client)
+        opened.push(bench)
       })
       after(async () => {
-        await client[Symbol.asyncDispose]()
-        await bench[Symbol.asyncDispose]()
+        for (const each of opened) await each[Symbol.asyncDispose]()
       })
       for (const { name: row, without, play } of Object.values(groups).flat()) {
         const reason = without?.[name]

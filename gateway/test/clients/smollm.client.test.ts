@@ -8,7 +8,7 @@ import { startersOf } from './clients.ts'
 import { keepResults } from './results.ts'
 
 const results = keepResults('real')
-const idleMs = 2_000
+const idleMs = 10_000
 /** A small model on two cores, with other clients beside it. */
 const timeoutMs = 60_000
 
@@ -24,10 +24,14 @@ describe('a real model behind gateway, sidecar, WireGuard and Traefik', () => {
   for (const { name, skip, start } of startersOf(process.env))
     describe(name, { skip }, () => {
       let client: Client
+      const opened: Client[] = []
       before(async () => {
         client = await start()
+        opened.push(client)
       })
-      after(() => client[Symbol.asyncDispose]())
+      after(async () => {
+        for (const each of opened) await each[Symbol.asyncDispose]()
+      })
       for (const { name: row, without, play } of realCases) {
         const reason = without?.[name]
         if (reason !== undefined) results.put(row, name, `– ${reason}`)

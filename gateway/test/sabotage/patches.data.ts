@@ -1,3 +1,8 @@
+import { faultPatches } from './fault-patches.data.ts'
+import { logPatches } from './log-patches.data.ts'
+import { meteringPatches } from './metering-patches.data.ts'
+import { metricsPatches } from './metrics-patches.data.ts'
+
 /** One control of the edge, taken away. */
 export interface Patch {
   readonly name: string
@@ -363,14 +368,6 @@ export const patches: readonly Patch[] = [
     seenBy: { file: realClients, test: 'openai (npm): the engine dies before it answers (502)' },
   },
   {
-    name: 'clients are not told when to come back',
-    row: 'R39',
-    file: 'gateway/src/errors.ts',
-    was: "headers['retry-after'] = String(row.retryAfterS)",
-    text: "headers['retry-after'] = ''",
-    seenBy: { file: realClients, test: 'openai (npm): a full line (429), tried again by the client itself' },
-  },
-  {
     name: 'clients are not told which field is wrong',
     row: 'R60',
     file: 'gateway/src/errors.ts',
@@ -482,4 +479,8 @@ export const patches: readonly Patch[] = [
     text: '    this.#controller?.pause()',
     seenBy: { file: relayEnds, test: 'do not pass while the caller does not read' },
   },
+  ...faultPatches,
+  ...logPatches,
+  ...meteringPatches,
+  ...metricsPatches,
 ]

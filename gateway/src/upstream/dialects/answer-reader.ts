@@ -9,6 +9,7 @@ const closeBrace = 0x7d
 const openBracket = 0x5b
 const closeBracket = 0x5d
 const lf = 0x0a
+const cr = 0x0d
 const nothing = Buffer.alloc(0)
 
 /** Behind so many bytes of a string the native search is faster than a loop. */
@@ -69,10 +70,8 @@ export class AnswerReader {
     const { length } = this.#preamble
     if (length > 0 && event.length > length && event.compare(this.#preamble, 0, length, 0, length) === 0)
       return this.#readOn(event)
-    for (let line = 0; line >= 0 && line < event.length; line = event.indexOf(lf, line) + 1) {
+    for (let line = 0; line < event.length; line = lineAfter(event, line))
       if (startsWith(event, line, dataLine)) return this.#readFirst(event, line + dataLine.length)
-      if (event.indexOf(lf, line) < 0) return false
-    }
     return false
   }
 
@@ -226,8 +225,15 @@ export class AnswerReader {
     return startsWith(this.#bytes, start, name)
   }
 
+  /** A whole number that is not negative; 0 for anything else. */
   #numberAt(start: number): number {
-    return Number(this.#bytes.toString('latin1', start, this.#at))
+    let value = 0
+    for (let at = start; at < this.#at; at += 1) {
+      const digit = (this.#bytes[at] ?? 0) - 0x30
+      if (digit < 0 || digit > 9) return 0
+      value = value * 10 + digit
+    }
+    return value
   }
 
   #skipValue(): boolean {
@@ -303,8 +309,8 @@ export class AnswerReader {
     let at = this.#at
     for (; ; at += 1) {
       const byte = bytes[at]
-      if (byte === lf && startsWith(bytes, at + 1, dataLine)) at += dataLine.length
-      else if (byte !== 0x20 && byte !== lf && byte !== 0x0d && byte !== 0x09) break
+      if ((byte === lf || byte === cr) && startsWith(bytes, at + 1, dataLine)) at += dataLine.length
+      else if (byte !== 0x20 && byte !== lf && byte !== cr && byte !== 0x09) break
     }
     this.#at = at
   }
@@ -313,4 +319,11 @@ export class AnswerReader {
 function startsWith(bytes: Buffer, at: number, wanted: Buffer): boolean {
   for (let index = 0; index < wanted.length; index += 1) if (bytes[at + index] !== wanted[index]) return false
   return true
+}
+
+/** Where the line behind the one at `from` begins: lines end in CR, LF or both. */
+function lineAfter(bytes: Buffer, from: number): number {
+  let at = from
+  while (at < bytes.length && bytes[at] !== lf && bytes[at] !== cr) at += 1
+  return at + 1
 }

@@ -5,7 +5,12 @@ import type { AnswerReader } from './answer-reader.ts'
 
 /** A larger account of tokens is none. */
 const usageBytesMax = 16 * 1024
-const reasonBytesMax = 256
+/** The ends that engines name. What else stands there is the engine's own text, which no log keeps. */
+const knownReasons: ReadonlySet<string> = new Set([
+  ...['stop', 'length', 'tool_calls', 'function_call', 'content_filter', 'error', 'abort'],
+  ...['repetition', 'eos_token', 'stop_sequence', 'end_turn', 'max_tokens', 'timeout'],
+])
+const reasonBytesMax = 64
 
 /**
  * Reads off the chunks of one answer what it cost, and whether each choice came to its end. llama.cpp accounts for each
@@ -15,7 +20,7 @@ export class Meter {
   readonly #sums: boolean
   /** Chunks that brought something the model wrote. */
   generated = 0
-  /** Why the engine stopped, of the choice that comes first. */
+  /** Why the engine stopped, of the choice that comes first; `other` for a reason that nobody knows. */
   finishReason: string | undefined
   #usage: Omit<Usage, 'estimated'> | undefined
   readonly #begun = new Set<number>()
@@ -94,7 +99,7 @@ export class Meter {
     if (reason === 'abort') this.fail(died('The engine gave "abort" as its finish_reason'))
     if (index > this.#firstChoice) return
     this.#firstChoice = index
-    this.finishReason = reason
+    this.finishReason = knownReasons.has(reason) ? reason : 'other'
   }
 }
 
