@@ -66,6 +66,13 @@ describe('EventPath', () => {
     assert.deepEqual(shaper.shown, ['data: 1\r\r', 'data: 2\n\n'])
   })
 
+  it('shows an event once that ends with CR where its chunk does, though the chunk began with an empty line', () => {
+    const { path, shaper } = open()
+    const text = '\ndata: 1\n\ndata: 2\r\rdata: 3\n\n'
+    assert.equal(feedAll(path, Buffer.from(text), [text.indexOf('data: 3')]).toString(), text)
+    assert.deepEqual(shaper.shown.flatMap(parse), ['1', '2', '3'])
+  })
+
   it('is whole with [DONE] at any slicing, and says so with every byte of it', () => {
     const ends = fc.constantFrom('data: [DONE]', 'data:[DONE]', 'data:  [DONE]', 'event: x\ndata: [DONE]')
     const blank = fc.constantFrom('\n\n', '\r\n\r\n')

@@ -145,13 +145,13 @@ export class SseCutter {
 
   /** An LF behind the CR that ended an event belongs to that: it ends no line of its own. */
   #takeHalfEnd(): boolean {
-    const at = this.#end
-    if (at >= this.#bytes.length) return false
+    // The bytes of this round are those that the CR ended; the LF can only begin the next ones.
+    if (this.#end > 0 || this.#bytes.length === 0) return false
     this.#halfEnd = false
-    if (this.#bytes[at] !== lf) return false
-    this.#line = at + 1
-    this.#searched = at + 1
-    this.#end = at + 1
+    if (this.#bytes[0] !== lf) return false
+    this.#line = 1
+    this.#searched = 1
+    this.#end = 1
     return true
   }
 }
