@@ -1,15 +1,16 @@
 import { createHash } from 'node:crypto'
 import { readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { writeAtomically } from './artifact.mjs'
 import { CommandError, runCommand } from './command.mjs'
+import { node } from './node.mjs'
 import { platform } from './part.mjs'
 import { SetupError } from './setup-error.mjs'
 
 /** The npm packages of all workspaces, exactly as the lock file names them. @type {import('./part.mjs').Part} */
 export const packages = {
   name: 'packages',
-  after: [],
+  after: ['node'],
   prerequisites: ['node', 'npm'],
   needs: ({ at }) => [{ name: 'npm packages', folder: at.root, megabytes: 600 }],
   lockFile: ({ at }) => join(at.state, 'locks', 'packages.lock'),
@@ -21,11 +22,12 @@ export const packages = {
     await writeAtomically(stampPath(at.root), wanted)
     return {}
   },
-  async provide({ at, env, progress, signal }) {
+  async provide(context) {
+    const { at, progress, signal } = context
     const step = progress.start('npm packages')
     await rm(stampPath(at.root), { force: true })
     try {
-      await installWithRetry(at.root, env, signal)
+      await installWithRetry(at.root, await underOurNode(context), signal)
     } catch (error) {
       step.fail()
       signal?.throwIfAborted()
@@ -34,6 +36,17 @@ export const packages = {
     await writeAtomically(stampPath(at.root), await describeLock(at.root))
     step.done()
   },
+}
+
+/**
+ * npm leaves out optional packages that want a newer Node than the one it runs under, without a word.
+ * @param {import('./part.mjs').Context} context
+ * @returns {Promise<NodeJS.ProcessEnv>}
+ */
+async function underOurNode(context) {
+  const program = (await node.check(context))?.['node']
+  const { env } = context
+  return program === undefined ? env : { ...env, PATH: [dirname(program), env['PATH'] ?? ''].join(delimiter) }
 }
 
 /** @param {string} root @param {NodeJS.ProcessEnv} env @param {AbortSignal | undefined} signal */
