@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { Hono } from 'hono'
 import type { Admission } from './admission.ts'
@@ -39,6 +40,8 @@ export interface AppDeps {
   readonly admission: Admission
   readonly budget: BodyBudget
   readonly inFlight: InFlight
+  /** Shared with the front door. */
+  readonly answeredAtDoor: WeakSet<ServerResponse>
   readonly status: MeshStatus
   readonly meters: Meters
   readonly log: Log
@@ -52,7 +55,7 @@ type Handler = (c: AppContext) => Response | Promise<Response>
 
 /** The whole gateway on one screen: what every request passes, in order, and who answers it. Listens to nothing. */
 export function createApp(deps: AppDeps): Hono<AppEnv> {
-  const { config, inFlight, log, now, meters } = deps
+  const { config, inFlight, answeredAtDoor, log, now, meters } = deps
   const table = createRouteTable(deps.engines.models.flatMap(({ model }) => namesOf(model)))
   const handlers = createHandlers(deps, table)
   // Hono would route by a path that it has decoded; this one knows only what the raw target led to.
@@ -61,7 +64,8 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
   })
   app.onError((error, c) => writeError(error, c, log))
   const { totalMs, callerStallMs } = config.timeouts
-  app.use(lifecycle({ inFlight, log, now, meters, totalMs, callerStallMs, newId: randomUUID }))
+  const newId = randomUUID
+  app.use(lifecycle({ inFlight, answeredAtDoor, log, now, meters, totalMs, callerStallMs, newId }))
   app.use(cors(config.cors.origins, table))
   app.use(precheck(table))
   app.use(refuseTrailers)

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import { setDefaultHighWaterMark } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import { createAdmin } from './admin.ts'
@@ -74,6 +74,7 @@ function start(config: Config): Running & { config: Config } {
         : log('ERROR', 'keys file is bad, the last good one stays', { problem, keys }),
   })
   const inFlight = new InFlight()
+  const answeredAtDoor = new WeakSet<ServerResponse>()
   const now = () => performance.now()
   const catalog = new Catalog()
   const meters = createMeters(catalog)
@@ -93,6 +94,7 @@ function start(config: Config): Running & { config: Config } {
     admission,
     budget,
     inFlight,
+    answeredAtDoor,
     status,
     meters,
     log,
@@ -111,7 +113,7 @@ function start(config: Config): Running & { config: Config } {
   })
   // Without a limit Node drops nothing silently: the front door counts, and 16 KiB bound the head.
   server.maxHeadersCount = 0
-  const door = { log, meters, newId: randomUUID, openTo: openTo(config.cors.origins) }
+  const door = { log, meters, newId: randomUUID, openTo: openTo(config.cors.origins), answeredAtDoor }
   const errorHandler = (error: unknown) => refuseOdd(error, door)
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false, hostname: 'localhost', errorHandler })
   openFrontDoor(server, listener, door)

@@ -67,6 +67,7 @@ export function takeNotes(origins: readonly string[] = []): Notes {
       return `id-${ids}`
     },
     openTo: openTo(origins),
+    answeredAtDoor: new WeakSet(),
   }
   const record = async (number: number): Promise<Notes['records'][number]> => {
     for (;;) {

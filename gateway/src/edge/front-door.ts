@@ -18,6 +18,8 @@ export interface FrontDoorOptions {
   readonly newId: () => string
   /** Lets pages of the listed origins read why they are refused. */
   readonly openTo: OpenTo
+  /** Where the door puts answers that it gave in the place of the app, which then writes no second record. */
+  readonly answeredAtDoor: WeakSet<ServerResponse>
 }
 
 type Listener = (incoming: IncomingMessage, outgoing: ServerResponse) => unknown
@@ -77,8 +79,9 @@ export function openFrontDoor(server: Server, listener: Listener, options: Front
     if (spoilt.has(socket) && error.code !== 'ECONNRESET') return
     if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy()
     spoilt.add(socket)
-    if (isBusy) endWith(owed, socket)
-    else answerBare(socket, note(complaint(error), last?.req.complete === false ? last.req : undefined, options))
+    if (isBusy) return endWith(owed, socket)
+    if (isCut) options.answeredAtDoor.add(last)
+    answerBare(socket, note(complaint(error), last?.req.complete === false ? last.req : undefined, options))
   })
 }
 

@@ -2,7 +2,7 @@ import { deepEqual, equal, ok } from 'node:assert/strict'
 import { test } from 'node:test'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { withDeadline } from '../../test/deadline.ts'
-import { type Doorway, openApp } from '../../test/in-process.ts'
+import { type Doorway, openApp, readAnswer } from '../../test/in-process.ts'
 import { HearthError } from '../errors.ts'
 import { InFlight, lifecycle, refuseWhileDraining } from './lifecycle.ts'
 import type { AppContext } from './request.ts'
@@ -126,6 +126,32 @@ test('a caller who leaves ends its request, which is written down as 499 client_
     [499, 'client_gone', 'noted', 'INFO'],
   )
   deepEqual([door.metered[0]?.status, door.metered[0]?.aborted], [499, 'client_gone'])
+})
+
+test('a request that breaks off in its body has one record and one sample: those of the front door, which answered it', async () => {
+  const inFlight = new InFlight()
+  const came = Promise.withResolvers<AppContext>()
+  await using door = await openLifecycle({
+    inFlight,
+    handle: async (c) => {
+      came.resolve(c)
+      await endOf(c)
+      throw new HearthError('client_gone')
+    },
+  })
+  const client = await door.open()
+  await client.write('POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nten bytes.')
+  const c = await withDeadline(came.promise, 2_000, 'the request')
+  const closed = new Promise<void>((resolve) => c.env.outgoing.once('close', () => setImmediate(resolve)))
+  client.finish()
+  const { status, code } = await readAnswer(client)
+  await withDeadline(closed, 2_000, 'the request is over')
+  deepEqual([status, code, inFlight.size], [400, 'malformed_request', 0])
+  deepEqual(
+    door.records.map((record) => [record['status'], record['outcome']]),
+    [[400, 'malformed_request']],
+  )
+  equal(door.metered.length, 1)
 })
 
 test('an answer that is whole ends no signal, and no timer is left that could', async (t) => {

@@ -26,6 +26,7 @@ test('an answer that is finished but not read is cut after callerStallMs, and it
       log: (_severity, _message, fields = {}) => resolve(fields),
       meters: { request: () => {} },
       newId: () => 'id',
+      answeredAtDoor: new WeakSet(),
       now: () => performance.now(),
     }),
   )

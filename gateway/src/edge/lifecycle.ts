@@ -60,6 +60,8 @@ export interface LifecycleOptions {
   readonly log: Log
   readonly meters: Pick<Meters, 'request'>
   readonly newId: () => string
+  /** Requests that broke off in their body: the front door has answered them, and written their record. */
+  readonly answeredAtDoor: WeakSet<ServerResponse>
   /** Monotonic milliseconds. */
   readonly now: () => number
 }
@@ -78,7 +80,7 @@ export function lifecycle(options: LifecycleOptions) {
     let openEnds = 2
     const closeEnd = () => {
       openEnds -= 1
-      if (openEnds === 0) writeRecord(options, request, c.env)
+      if (openEnds === 0 && !options.answeredAtDoor.has(outgoing)) writeRecord(options, request, c.env)
     }
     outgoing.once('close', () => {
       request.deadline.close()
