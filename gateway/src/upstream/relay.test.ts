@@ -66,6 +66,7 @@ describe('Relay', () => {
     plain.say.head(json)
     plain.say.body('x'.repeat(1_000))
     plain.say.body('x')
+    plain.relay.onResponseEnd()
     assert.equal((await plain.relay.done).error?.code, 'answer_too_large')
     assert.deepEqual([plain.caller.destroyed, plain.caller.writableEnded], [true, false])
     const stream = startExchange(open())
