@@ -45,7 +45,7 @@ describe('npm run lab', { concurrency: 3 }, () => {
     ['bulk'],
     ['derp-down'],
     ['control-down'],
-    ['sidecar-kills', '--kills', '10'],
+    ['sidecar-kills', '--kills', '15'],
     ['keys'],
   ]) {
     it(`${args.join(' ')}: the cured arm holds what the plain one does not`, async (t) => {
