@@ -22,9 +22,10 @@ export interface Exchange {
 /** Writes the one record of a request. `notes` must hold its id and its outcome. */
 export function logRequest(log: Log, severity: Severity, exchange: Exchange, notes: RequestNotes): void {
   const { method, path, httpVersion, userAgent, status, ms, trace } = exchange
-  const all: RequestNotes = { ...notes, status, ms }
-  const fields: Record<string, Fields[string]> = {}
-  for (const name of requestFields) fields[name] = all[name]
+  const fields: { [Name in RequestField]?: Fields[string] } = {}
+  for (const name of requestFields) fields[name] = notes[name]
+  fields.status = status
+  fields.ms = ms
   const httpRequest = {
     requestMethod: method,
     requestUrl: path,

@@ -1,13 +1,10 @@
 import type { RequestState } from '../edge/request.ts'
 import { fixOf } from '../errors.ts'
 import type { Engine } from '../routing/engines.ts'
+import { knownReason } from '../upstream/dialects/finish-reason.ts'
 import type { RelayOutcome } from '../upstream/relay.ts'
 import type { Carried } from '../upstream/tunnels.ts'
 import type { PictureFacts } from '../vision/pictures.ts'
-
-const reasons: ReadonlySet<string> = new Set([
-  ...['stop', 'length', 'tool_calls', 'function_call', 'content_filter', 'abort', 'error', 'eos', 'repetition'],
-])
 
 /** What the pictures come to; nothing for a request without any. */
 export function notePictures({ log }: Pick<RequestState, 'log'>, facts: readonly PictureFacts[]): void {
@@ -49,7 +46,7 @@ export function noteAnswer(
 
 /** Why the engine stopped, in words of ours: its own word is a text like any other that it writes. */
 function reasonOf(said: string | undefined): string | undefined {
-  return said === undefined || reasons.has(said) ? said : 'other'
+  return said === undefined ? undefined : knownReason(said)
 }
 
 /** Tokens a second from the first one on; undefined where there was no time between them. */

@@ -125,8 +125,8 @@ export const logPatches: readonly Patch[] = [
     name: 'the log takes whatever is noted',
     row: 'R58',
     file: 'gateway/src/log/request-record.ts',
-    was: 'for (const name of requestFields) fields[name] = all[name]',
-    text: 'Object.assign(fields, all, requestFields.length)',
+    was: 'for (const name of requestFields) fields[name] = notes[name]',
+    text: 'Object.assign(fields, notes, requestFields.length)',
     seenBy: {
       file: 'gateway/src/log/request-record.test.ts',
       test: 'a record has the fields of the list in their order, and no other',

@@ -2,14 +2,10 @@ import type { EngineConfig } from '../../config.ts'
 import { HearthError } from '../../errors.ts'
 import type { Usage } from '../shaper.ts'
 import type { AnswerReader } from './answer-reader.ts'
+import { knownReason } from './finish-reason.ts'
 
 /** A larger account of tokens is none. */
 const usageBytesMax = 16 * 1024
-/** The ends that engines name. What else stands there is the engine's own text, which no log keeps. */
-const knownReasons: ReadonlySet<string> = new Set([
-  ...['stop', 'length', 'tool_calls', 'function_call', 'content_filter', 'error', 'abort'],
-  ...['repetition', 'eos_token', 'stop_sequence', 'end_turn', 'max_tokens', 'timeout'],
-])
 const reasonBytesMax = 64
 
 /**
@@ -56,7 +52,7 @@ export class Meter {
       const choice = reader.choices[at]
       if (choice === undefined) break
       if (choice.hasText) brought = true
-      if (!this.#begun.has(choice.index)) this.#begun.add(choice.index)
+      this.#begun.add(choice.index)
       if (choice.finish.hasText) this.#end(choice.index, bytes, choice.finish.start, choice.finish.end)
     }
     if (brought) this.generated += 1
@@ -99,7 +95,7 @@ export class Meter {
     if (reason === 'abort') this.fail(died('The engine gave "abort" as its finish_reason'))
     if (index > this.#firstChoice) return
     this.#firstChoice = index
-    this.finishReason = knownReasons.has(reason) ? reason : 'other'
+    this.finishReason = knownReason(reason)
   }
 }
 
