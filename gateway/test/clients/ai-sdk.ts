@@ -12,30 +12,16 @@ import {
   tool,
 } from 'ai'
 import { z } from 'zod'
-import { type Ask, type Client, type Message, nothingSeen, type Seen, type SeenError } from './ask.ts'
+import { type Ask, type Client, createClient, type Message, type Seeing, type Seen, type SeenError } from './ask.ts'
 
 const place = z.object({ city: z.string(), population: z.int() })
 
 /** Vercel's AI SDK with its provider for APIs like OpenAI's. */
 export function aiSdk(): Client {
-  return {
-    name: 'AI SDK',
-    ask: async (ask, leave) => {
-      const seen: Writable = { ...nothingSeen }
-      try {
-        await perform(ask, leave, seen)
-      } catch (error) {
-        seen.error = describeError(error)
-      }
-      return seen
-    },
-    [Symbol.asyncDispose]: async () => {},
-  }
+  return createClient('AI SDK', perform, describeError)
 }
 
-type Writable = { -readonly [Name in keyof Seen]: Seen[Name] }
-
-async function perform(ask: Ask, leave: AbortSignal, seen: Writable): Promise<void> {
+async function perform(ask: Ask, leave: AbortSignal, seen: Seeing): Promise<void> {
   const provider = createOpenAICompatible({
     name: 'hearth',
     baseURL: `${ask.baseUrl}/v1`,
@@ -123,7 +109,7 @@ function toolNamed(messages: readonly Message[]): ModelMessage[] {
   })
 }
 
-async function readPlain(model: Model, ask: Ask, leave: AbortSignal, seen: Writable): Promise<void> {
+async function readPlain(model: Model, ask: Ask, leave: AbortSignal, seen: Seeing): Promise<void> {
   const answer = await generateText(settings(model, ask, leave))
   seen.texts = [answer.text]
   seen.finishes = [answer.rawFinishReason ?? null]
@@ -140,7 +126,7 @@ async function readPlain(model: Model, ask: Ask, leave: AbortSignal, seen: Writa
   seen.ended = true
 }
 
-async function readStream(model: Model, ask: Ask, leave: AbortSignal, seen: Writable): Promise<void> {
+async function readStream(model: Model, ask: Ask, leave: AbortSignal, seen: Seeing): Promise<void> {
   const leaving = new AbortController()
   const signal = AbortSignal.any([leave, leaving.signal])
   const answer = streamText({ ...settings(model, ask, signal), onError: () => {} })

@@ -119,3 +119,27 @@ export const nothingSeen: Seen = {
   ended: false,
   error: null,
 }
+
+/** What a client has shown so far. */
+export type Seeing = { -readonly [Name in keyof Seen]: Seen[Name] }
+
+/** A client of this process: `perform` notes what it shows, and what it throws is described. */
+export function createClient(
+  name: ClientName,
+  perform: (ask: Ask, leave: AbortSignal, seen: Seeing) => Promise<void>,
+  describeError: (error: unknown) => SeenError,
+): Client {
+  return {
+    name,
+    ask: async (ask, leave) => {
+      const seen: Seeing = { ...nothingSeen }
+      try {
+        await perform(ask, leave, seen)
+      } catch (error) {
+        seen.error = describeError(error)
+      }
+      return seen
+    },
+    [Symbol.asyncDispose]: async () => {},
+  }
+}

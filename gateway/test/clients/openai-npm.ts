@@ -2,30 +2,16 @@ import OpenAI from 'openai'
 import { zodResponseFormat } from 'openai/helpers/zod'
 import type { ChatCompletion, ChatCompletionChunk, ChatCompletionMessageParam } from 'openai/resources'
 import { z } from 'zod'
-import { type Ask, type Client, nothingSeen, type Seen, type SeenError } from './ask.ts'
+import { type Ask, type Client, createClient, type Seeing, type Seen, type SeenError } from './ask.ts'
 
 const place = z.object({ city: z.string(), population: z.int() })
 
 /** OpenAI's own package for JavaScript. */
 export function openaiNpm(): Client {
-  return {
-    name: 'openai (npm)',
-    ask: async (ask, leave) => {
-      const seen: Writable = { ...nothingSeen }
-      try {
-        await perform(ask, leave, seen)
-      } catch (error) {
-        seen.error = describeError(error)
-      }
-      return seen
-    },
-    [Symbol.asyncDispose]: async () => {},
-  }
+  return createClient('openai (npm)', perform, describeError)
 }
 
-type Writable = { -readonly [Name in keyof Seen]: Seen[Name] }
-
-async function perform(ask: Ask, leave: AbortSignal, seen: Writable): Promise<void> {
+async function perform(ask: Ask, leave: AbortSignal, seen: Seeing): Promise<void> {
   const { baseUrl, key, model, fields, retries, timeoutMs, call } = ask
   const client = new OpenAI({ baseURL: `${baseUrl}/v1`, apiKey: key, maxRetries: retries, timeout: timeoutMs })
   if (call === 'models') {
@@ -61,7 +47,7 @@ function bodyOf({ model, fields, shaped }: Ask) {
   }
 }
 
-async function readPlain(client: OpenAI, ask: Ask, leave: AbortSignal, seen: Writable): Promise<void> {
+async function readPlain(client: OpenAI, ask: Ask, leave: AbortSignal, seen: Seeing): Promise<void> {
   const { chat } = client
   if (ask.shaped) {
     const answer = await chat.completions.parse(bodyOf(ask), { signal: leave })
@@ -75,7 +61,7 @@ async function readPlain(client: OpenAI, ask: Ask, leave: AbortSignal, seen: Wri
   }
 }
 
-function takeAnswer(answer: ChatCompletion, seen: Writable): void {
+function takeAnswer(answer: ChatCompletion, seen: Seeing): void {
   const [first] = answer.choices
   seen.ids = [answer.id]
   seen.texts = answer.choices.map(({ message }) => message.content ?? '')
@@ -91,7 +77,7 @@ function takeAnswer(answer: ChatCompletion, seen: Writable): void {
   seen.ended = true
 }
 
-async function readCompletion(client: OpenAI, ask: Ask, leave: AbortSignal, seen: Writable): Promise<void> {
+async function readCompletion(client: OpenAI, ask: Ask, leave: AbortSignal, seen: Seeing): Promise<void> {
   const { model, fields } = ask
   const body = { model, prompt: fields.prompt ?? '' }
   const answers = ask.stream
@@ -107,7 +93,7 @@ async function readCompletion(client: OpenAI, ask: Ask, leave: AbortSignal, seen
   seen.ended = true
 }
 
-async function readStream(client: OpenAI, ask: Ask, leave: AbortSignal, seen: Writable): Promise<void> {
+async function readStream(client: OpenAI, ask: Ask, leave: AbortSignal, seen: Seeing): Promise<void> {
   const asked = client.chat.completions.create(
     { ...bodyOf(ask), stream: true, ...(ask.usage ? { stream_options: { include_usage: true } } : {}) },
     { signal: leave },
@@ -133,7 +119,7 @@ interface Gathered {
   readonly calls: { id: string; name: string; text: string }[]
 }
 
-function takeChunk(chunk: ChatCompletionChunk, seen: Writable, { texts, finishes, calls }: Gathered): void {
+function takeChunk(chunk: ChatCompletionChunk, seen: Seeing, { texts, finishes, calls }: Gathered): void {
   seen.ids = [...new Set([...seen.ids, chunk.id])]
   seen.usage = usageOf(chunk.usage) ?? seen.usage
   for (const { index, delta, finish_reason, logprobs } of chunk.choices) {

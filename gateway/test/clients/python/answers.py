@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import openai
 from pydantic import BaseModel
 
 
@@ -95,3 +96,15 @@ def tokens_of(logprobs: Any) -> list[str] | None:
 def reasoning_of(message: Any) -> str | None:
     """Under either name, as people read it."""
     return getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
+
+
+def describe_openai(error: BaseException) -> dict:
+    """What an error of the `openai` package shows; nothing of any other."""
+    if not isinstance(error, openai.APIError):
+        return {}
+    return {
+        "status": getattr(error, "status_code", None),
+        "code": error.code,
+        "param": error.param,
+        "requestId": getattr(error, "request_id", None),
+    }

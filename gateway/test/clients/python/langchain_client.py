@@ -2,8 +2,7 @@
 
 import asyncio
 
-import openai
-from answers import Place
+from answers import Place, describe_openai
 from langchain_core.messages import convert_to_messages
 from langchain_openai import ChatOpenAI, OpenAI, OpenAIEmbeddings
 from lines import Ask, Seen, serve
@@ -119,15 +118,4 @@ def embed(ask: Ask, seen: Seen) -> None:
     seen["vectors"] = model.embed_documents(ask["fields"]["input"])
 
 
-def describe(error: BaseException) -> Seen:
-    if not isinstance(error, openai.APIError):
-        return {}
-    return {
-        "status": getattr(error, "status_code", None),
-        "code": error.code,
-        "param": error.param,
-        "requestId": getattr(error, "request_id", None),
-    }
-
-
-serve(perform, describe)
+serve(perform, describe_openai)

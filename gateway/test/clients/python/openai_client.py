@@ -3,7 +3,7 @@
 import asyncio
 
 import openai
-from answers import Chunks, Place, take_answer, take_completion
+from answers import Chunks, Place, describe_openai, take_answer, take_completion
 from lines import Ask, Seen, serve
 
 
@@ -75,15 +75,4 @@ def read_stream(client: openai.OpenAI, ask: Ask, seen: Seen) -> None:
     chunks.end()
 
 
-def describe(error: BaseException) -> Seen:
-    if not isinstance(error, openai.APIError):
-        return {}
-    return {
-        "status": getattr(error, "status_code", None),
-        "code": error.code,
-        "param": error.param,
-        "requestId": getattr(error, "request_id", None),
-    }
-
-
-serve(perform, describe)
+serve(perform, describe_openai)
